@@ -1,0 +1,58 @@
+"""The attention blocks of the field, one file each, found by file name.
+
+A block keeps the shape of its map, `(N, C, H, W) -> (N, C, H, W)`. A new one is one new file with
+one public `nn.Module`; nothing else is edited.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from typing import Any
+
+from torch import nn
+
+from ..errors import UsageError, nearest
+
+
+def names() -> list[str]:
+    """Every block that `build` knows, sorted."""
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in modules if not name.startswith("_"))
+
+
+def block_class(name: str) -> type[nn.Module]:
+    """The one public module class of the file `name`; `UsageError` when there is no such block."""
+    if name not in names():
+        raise UsageError(f"there is no attention block '{name}'{nearest(name, names())}")
+    module = importlib.import_module(f"{__name__}.{name}")
+    classes = [
+        member
+        for member in vars(module).values()
+        if inspect.isclass(member)
+        and issubclass(member, nn.Module)
+        and member.__module__ == module.__name__
+        and not member.__name__.startswith("_")
+    ]
+    (found,) = classes
+    return found
+
+
+def build(name: str, channels: int, size: tuple[int, int], **options: Any) -> nn.Module:
+    """A block for maps of `channels` × `size` = (height, width).
+
+    The defaults are the published mathematics. `size` reaches only the blocks that depend on it.
+
+    Raises:
+        UsageError: no such block, or an option that it does not have.
+    """
+    block = block_class(name)
+    allowed = inspect.signature(block).parameters
+    for option in options:
+        if option not in allowed:
+            own = sorted(set(allowed) - {"channels", "size"})
+            raise UsageError(
+                f"the block '{name}' has no option '{option}'{nearest(option, own)}; "
+                f"its options: {', '.join(own) or 'none'}"
+            )
+    sized = {"size": tuple(size)} if "size" in allowed else {}
+    return block(channels=channels, **sized, **options)

@@ -1,0 +1,56 @@
+"""From the state dict of a published implementation to ours, with nothing lost on the way."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ..errors import MismatchError
+
+Sources = Mapping[str, Sequence[str]]
+
+
+def convert(own: Mapping[str, Tensor], official: Mapping[str, Tensor], sources: Sources) -> dict:
+    """Tensors of `official` under the names and shapes of `own`.
+
+    `sources` names, for each key of `own`, the official tensors that make it up; several are
+    stacked along the first dimension. 1×1 convolutions and linear maps hold the same numbers, so
+    trailing dimensions of size 1 may come and go.
+
+    Raises:
+        MismatchError: a tensor is missing, unknown, or of another shape.
+    """
+    wanted = {key for keys in sources.values() for key in keys}
+    _refuse("lacks", wanted - official.keys())
+    _refuse("has the unknown", official.keys() - wanted)
+    return {key: _assemble(key, own[key], [official[k] for k in sources[key]]) for key in own}
+
+
+def _assemble(key: str, own: Tensor, parts: Sequence[Tensor]) -> Tensor:
+    if own.ndim == 0:  # BatchNorm's counter: branches that were fused have counted the same batches
+        tensor = parts[0]
+        same = all(torch.equal(part, tensor) for part in parts)
+    else:
+        tensor = torch.cat(list(parts))
+        same = _core(tensor.shape) == _core(own.shape)
+    if not same:
+        raise MismatchError(
+            f"the published weights for '{key}' have shape {tuple(tensor.shape)} where "
+            f"{tuple(own.shape)} is needed: build the block with the channels, size and ratios "
+            "that the weights were trained with"
+        )
+    return tensor.reshape(own.shape)
+
+
+def _core(shape: Sequence[int]) -> tuple[int, ...]:
+    """`shape` without the trailing ones of a 1×1 kernel (the first dimension always counts)."""
+    end = len(shape)
+    while end > 1 and shape[end - 1] == 1:
+        end -= 1
+    return tuple(shape[:end])
+
+
+def _refuse(verb: str, keys: set[str]) -> None:
+    if keys:
+        listed = ", ".join(sorted(keys)[:5]) + (" …" if len(keys) > 5 else "")
+        raise MismatchError(f"the published state dict {verb} {len(keys)} tensor(s): {listed}")

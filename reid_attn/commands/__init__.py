@@ -1,0 +1,49 @@
+"""The command line: one file per command; each parses, calls, and returns an exit code."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from ..errors import ReidError
+
+COMMANDS = ("sample", "train", "evaluate", "extract", "retrieve", "gallery", "report")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code (0 done, 2 wrong use, 3 bad input, …)."""
+    try:
+        parsed = _parse(arguments)
+        parsed.run(parsed)
+    except ReidError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """argparse ends a list of positionals at the first option; key=value may stand after one."""
+    parser = _parser()
+    parsed, rest = parser.parse_known_args(arguments)
+    takes_settings = hasattr(parsed, "overrides")
+    unknown = [word for word in rest if not takes_settings or word.startswith("-")]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if takes_settings:
+        parsed.overrides += rest
+    return parsed
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="reid-attn",
+        description="Find a person again across cameras: train, evaluate, search, report.",
+        epilog="Each command has its own --help with an example.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        importlib.import_module(f"{__name__}.{name}").add_parser(commands)
+    return parser

@@ -1,0 +1,60 @@
+"""`reid-attn evaluate`: CMC, mAP and the rest, of a run or of a features file, with a report."""
+
+import argparse
+from pathlib import Path
+
+from ._arguments import Subparsers, add_checkpoint, add_command, add_output
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command to the parser."""
+    parser = add_command(
+        commands,
+        "evaluate",
+        "Measure a run on a data set, or features that any system made; write metrics.json and "
+        "report.html.",
+        "reid-attn evaluate runs/quickstart --data market1501:data/sample -o scores\n"
+        "  reid-attn evaluate --features features.npz -o scores",
+    )
+    parser.add_argument("run_folder", type=Path, nargs="?", metavar="RUN", help="a trained run")
+    parser.add_argument("--features", type=Path, metavar="FILE.npz", help="instead of a run")
+    parser.add_argument("--data", metavar="FORMAT:PATH", help="instead of the run's own data")
+    parser.add_argument("--feature", choices=("before_neck", "after_neck", "both"))
+    parser.add_argument("--flip", action="store_true", help="average with the mirrored picture")
+    parser.add_argument("--metric", choices=("cosine", "euclidean"))
+    parser.add_argument(
+        "--baselines",
+        action="store_true",
+        help="measure the untrained network and the colour histogram as well",
+    )
+    add_checkpoint(parser)
+    add_output(parser, "the run's folder")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Evaluate what was named."""
+    from rich.console import Console
+
+    from ..errors import UsageError
+    from ..reports.evaluation import Options, evaluate_features, evaluate_run
+
+    if (arguments.run_folder is None) == (arguments.features is None):
+        raise UsageError("name either a RUN or --features FILE.npz")
+    console = Console()
+    if arguments.features is not None:
+        if arguments.output is None:
+            raise UsageError("--features needs -o DIR to write metrics.json and report.html to")
+        evaluate_features(
+            arguments.features, arguments.output, console, arguments.metric or "cosine"
+        )
+        return
+    options = Options(
+        data=arguments.data,
+        checkpoint=arguments.checkpoint,
+        feature=arguments.feature,
+        flip=arguments.flip,
+        metric=arguments.metric,
+        baselines=arguments.baselines,
+    )
+    evaluate_run(arguments.run_folder, arguments.output or arguments.run_folder, console, options)

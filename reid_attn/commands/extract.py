@@ -1,0 +1,36 @@
+"""`reid-attn extract`: features of pictures as one `.npz`."""
+
+import argparse
+from pathlib import Path
+
+from ._arguments import Subparsers, add_checkpoint, add_command
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command to the parser."""
+    parser = add_command(
+        commands,
+        "extract",
+        "Write the unit-length features of pictures, with persons and cameras where the names "
+        "follow Market-1501.",
+        "reid-attn extract runs/quickstart data/sample/bounding_box_test -o gallery.npz",
+    )
+    parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser.add_argument("images", type=Path, metavar="IMAGES", help="a picture or a folder")
+    parser.add_argument("-o", dest="output", type=Path, metavar="FILE.npz", required=True)
+    add_checkpoint(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Extract and write."""
+    from rich.console import Console
+
+    from ..features import Embedder
+    from ..features.file import save
+    from ..reports.retrieval import embed_pictures
+
+    embedder = Embedder(arguments.run_folder, arguments.checkpoint)
+    features = embed_pictures(embedder, arguments.images, Console(stderr=True))
+    save(arguments.output, features)
+    print(f"{arguments.output}: {len(features)} features of {embedder.dimension} numbers")

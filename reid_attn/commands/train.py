@@ -1,0 +1,70 @@
+"""`reid-attn train`: train a network, or go on where one was stopped; ends with its report."""
+
+import argparse
+from pathlib import Path
+
+from ._arguments import Subparsers, add_command
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command to the parser."""
+    parser = add_command(
+        commands,
+        "train",
+        "Train a network as CONFIG says, evaluate it, and write its report.",
+        "reid-attn train configs/market1501/rga_sc.yaml data.source=market1501:data/market1501\n"
+        "  reid-attn train --resume runs/market1501-rga_sc",
+    )
+    parser.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a YAML file")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="settings that replace the file's"
+    )
+    parser.add_argument("-o", dest="output", type=Path, metavar="RUN", help="default: runs/NAME")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run")
+    parser.add_argument("--overwrite", action="store_true", help="start an existing run afresh")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train or resume, then evaluate the last checkpoint."""
+    from rich.console import Console
+
+    from .. import storage
+    from ..data import load
+    from ..reports.evaluation import evaluate_run
+    from ..training import train
+
+    settings, folder = _resumed(arguments) if arguments.resume else _fresh(arguments)
+    dataset = load(settings.data.source, settings.data.camera_pattern)
+    if arguments.overwrite:
+        storage.remove(folder)
+    console = Console()
+    train(settings, dataset, folder, console)
+    if dataset.query and dataset.gallery:
+        evaluate_run(folder, folder, console)
+
+
+def _fresh(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
+    from .. import storage
+    from ..errors import UsageError
+    from ..settings import load
+
+    if arguments.config is None:
+        raise UsageError("name a CONFIG to train, or a run to go on with: --resume RUN")
+    settings = load(arguments.config, arguments.overrides)
+    folder = arguments.output or Path("runs") / settings.name
+    if (folder / storage.POINTER).exists() and not arguments.overwrite:
+        raise UsageError(
+            f"{folder} holds a trained run already: go on with --resume {folder}, start afresh "
+            "with --overwrite, or choose another folder with -o"
+        )
+    return settings, folder
+
+
+def _resumed(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
+    from ..errors import UsageError
+    from ..models.weights import load_settings
+
+    if arguments.config or arguments.overwrite or arguments.output:
+        raise UsageError("--resume goes on with the run's own settings and takes nothing else")
+    return load_settings(arguments.resume), arguments.resume

@@ -1,0 +1,160 @@
+"""The only decoder: JPEG and PNG in, RGB arrays out, and nothing half read.
+
+A file is judged by its size and its header before a pixel is decoded. One resize (`resize`) serves
+training and search; `PREPROCESSING` names it, and enters the fingerprint of every model.
+"""
+
+import io
+import os
+import warnings
+from pathlib import Path
+from stat import S_ISREG
+from typing import NoReturn
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import DataError
+from ..storage import read_bytes
+
+MEAN = (0.485, 0.456, 0.406)
+"""Mean of ImageNet in RGB, on the scale 0 to 1."""
+STD = (0.229, 0.224, 0.225)
+"""Standard deviation of ImageNet in RGB, on the scale 0 to 1."""
+PREPROCESSING = (
+    "RGB 0-255, EXIF orientation applied, transparency on black, antialiased bilinear resize "
+    f"(Pillow), scaled to 0-1, mean {MEAN}, standard deviation {STD}"
+)
+SUFFIXES = (".jpg", ".jpeg", ".png")
+MAX_BYTES = 20_000_000
+MAX_PIXELS = 25_000_000
+
+Pixels = NDArray[np.uint8]
+
+_ORIENTATION_TAG = 0x0112
+_ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_PNG_END = b"IEND\xaeB`\x82"
+
+
+def decode(source: Path | bytes, size: tuple[int, int] | None = None) -> Pixels:
+    """The picture as (height, width, 3) uint8 RGB, brought to `size` = (height, width) if given.
+
+    `DataError` names the file when it is not JPEG or PNG, is larger than `MAX_BYTES` or
+    `MAX_PIXELS`, is cut short or damaged, or is an animation.
+    """
+    name = str(source) if isinstance(source, Path) else "the picture"
+    reason = fault(source) if isinstance(source, Path) else _fault_of_length(len(source))
+    if reason:
+        _refuse(name, reason)
+    data = read_bytes(source) if isinstance(source, Path) else source
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as picture:
+                pixels = np.asarray(_upright(picture, data))
+    except DataError as error:
+        _refuse(name, str(error))
+    except UnidentifiedImageError:
+        _refuse(name, "is neither JPEG nor PNG, or is cut short")
+    except Exception as error:  # a damaged file makes the decoders raise nearly anything
+        _refuse(name, f"cannot be decoded ({error or type(error).__name__})")
+    return pixels if size is None else resize(pixels, size)
+
+
+def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """`pixels` (H, W, 3) brought to `size` = (height, width): bilinear, antialiased."""
+    if pixels.shape[:2] == size:
+        return pixels
+    height, width = size
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def encode_jpeg(pixels: Pixels, quality: int = 90) -> bytes:
+    """`pixels` (H, W, 3) uint8 RGB as a JPEG without chroma subsampling."""
+    encoded = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, colorsubsampling="444")
+    return bytes(encoded)
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file of this name counts as a picture; hidden files and other types do not."""
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def fault(path: Path) -> str:
+    """Why a file cannot be a picture, judged from outside; an empty text when nothing is wrong."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        return f"cannot be read ({getattr(error, 'strerror', None) or error})"
+    return _fault_of_length(status.st_size) if S_ISREG(status.st_mode) else "is not a file"
+
+
+def find(folder: Path) -> list[Path]:
+    """All pictures below `folder`, sorted by path; links are followed, each folder once."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder: check the path")
+    found, seen = [], set()
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_unreadable):
+        place = Path(parent).resolve()
+        if place in seen:
+            folders.clear()  # a link back to where we have been
+            continue
+        seen.add(place)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(parent, name) for name in names if is_picture(name)]
+    return sorted(found)
+
+
+def _fault_of_length(length: int) -> str:
+    if length == 0:
+        return "is empty"
+    return f"is larger than {MAX_BYTES // 1_000_000} MB" if length > MAX_BYTES else ""
+
+
+def _upright(picture: Image.Image, data: bytes) -> Image.Image:
+    """Decode to RGB and turn the picture as its EXIF orientation says."""
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise DataError(f"has {width}×{height} pixels, more than {MAX_PIXELS // 1_000_000} million")
+    turn = _ORIENTATIONS.get(picture.getexif().get(_ORIENTATION_TAG, 1))
+    image = _png(picture, data) if picture.format == "PNG" else _jpeg(picture, data)
+    return image if turn is None else image.transpose(turn)
+
+
+def _jpeg(picture: Image.Image, data: bytes) -> Image.Image:
+    """libjpeg-turbo in its strict mode: Pillow's pixels, faster, and every warning is an error."""
+    if picture.mode == "CMYK":  # which only Pillow turns into RGB
+        return picture.convert("RGB")
+    return Image.fromarray(simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False))
+
+
+def _png(picture: Image.Image, data: bytes) -> Image.Image:
+    if getattr(picture, "is_animated", False):
+        raise DataError("is an animation")
+    if _PNG_END not in data:
+        raise DataError("is cut short")  # Pillow is content once the pixels are there
+    if picture.mode.startswith("I"):  # 16-bit grey, which Pillow would clip instead of scale
+        high_bytes = np.asarray(picture, dtype=np.int32) >> 8
+        return Image.fromarray(high_bytes.astype(np.uint8)).convert("RGB")
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _refuse(name: str, reason: str) -> NoReturn:
+    raise DataError(f"{name} {reason}: replace it by a JPEG or PNG picture, or leave it out")
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise DataError(f"could not read {error.filename} ({error.strerror}): check its permissions")

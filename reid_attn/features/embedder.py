@@ -1,0 +1,45 @@
+"""A trained run as one call: pictures in, unit-length features out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from ..models import fingerprint, load_trained
+from ..models.hardware import choose_device
+from .extract import Progress, extract, silent
+
+
+class Embedder:
+    """`Embedder("runs/quickstart")(["a.jpg"])` -> (1, D) float32 of length 1.
+
+    Attributes:
+        fingerprint: what a gallery remembers; features of another fingerprint are not comparable.
+        dimension: D.
+    """
+
+    def __init__(self, run: Path | str, checkpoint: str = "last") -> None:
+        network, self.settings, self.state = load_trained(Path(run), checkpoint)
+        self.fingerprint = fingerprint(network, self.settings)
+        self.dimension = network.dimension
+        self.network = network.to(choose_device("auto"))
+
+    def __call__(
+        self, pictures: Sequence[Path | str], progress: Progress = silent
+    ) -> NDArray[np.float32]:
+        """(N, D) float32, unit length; DataError for an unreadable picture or a zero feature."""
+        paths = [Path(picture) for picture in pictures]
+        if not paths:
+            return np.empty((0, self.dimension), np.float32)
+        features = extract(self.network, paths, self.settings, progress)
+        lengths = np.linalg.norm(features, axis=1, keepdims=True)
+        bad = ~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0)
+        if bad.any():
+            raise DataError(
+                f"the network has no usable feature for {paths[int(bad.argmax())]}: it is zero or "
+                "not finite; was the training stopped too early?"
+            )
+        unit: NDArray[np.float32] = features / lengths
+        return unit

@@ -1,0 +1,152 @@
+"""Features with what is known about them, and the `.npz` file that any system can write and read.
+
+Keys of a set: `query_features (Q, D) float32`, `query_ids (Q,) int64`, `query_cams (Q,) int64`, the
+same for `gallery_`, and optionally `query_names`, `gallery_names`. A single list has `features`,
+`ids`, `cams` (-1: unknown), `names` and the `fingerprint` of its network. No pickles.
+"""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import storage
+from ..data import Picture
+from ..errors import DataError
+from ..evaluation import Ranking, evaluate
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Features:
+    """N features: `vectors (N, D)`, `persons (N,)`, `cameras (N,)` and file names (or none)."""
+
+    vectors: Floats
+    persons: Integers
+    cameras: Integers
+    names: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @classmethod
+    def of(cls, vectors: Floats, pictures: Sequence[Picture]) -> "Features":
+        """Features of pictures whose persons and cameras are known."""
+        persons = np.array([picture.person for picture in pictures], np.int64)
+        cameras = np.array([picture.camera for picture in pictures], np.int64)
+        return cls(vectors, persons, cameras, tuple(str(picture.path) for picture in pictures))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether every person and camera is known (unknown ones are -1)."""
+        return bool((self.persons >= 0).all() and (self.cameras >= 0).all())
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """What an evaluation compares: queries against a gallery."""
+
+    query: Features
+    gallery: Features
+    source: str = field(default="")
+
+    def rank(self, metric: str = "cosine") -> Ranking:
+        """CMC, mAP and the rest under the Market-1501 protocol."""
+        q, g = self.query, self.gallery
+        return evaluate(
+            q.vectors, q.persons, q.cameras, g.vectors, g.persons, g.cameras, metric=metric
+        )
+
+
+def load_set(path: Path) -> FeatureSet:
+    """The queries and gallery of a features file; `DataError` says what is wrong with it."""
+    arrays = _read(path)
+    return FeatureSet(
+        _features(arrays, "query_", path), _features(arrays, "gallery_", path), str(path)
+    )
+
+
+def load(path: Path) -> Features:
+    """A single list of features, or the gallery of a set."""
+    arrays = _read(path)
+    return _features(arrays, "" if "features" in arrays else "gallery_", path)
+
+
+def save_set(path: Path, features: FeatureSet) -> None:
+    """Write queries and gallery to one features file."""
+    _write(path, _arrays(features.query, "query_") | _arrays(features.gallery, "gallery_"))
+
+
+def save(path: Path, features: Features) -> None:
+    """Write a single list of features."""
+    _write(path, _arrays(features, "") | {"fingerprint": np.array(features.fingerprint)})
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    if not path.is_file():
+        raise DataError(f"there is no features file {path}")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError) as error:
+        raise DataError(f"{path} is not a readable .npz file ({error})") from error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError) as error:
+        raise DataError(f"{path} is damaged ({error})") from error
+
+
+def _features(arrays: Mapping[str, NDArray[Any]], prefix: str, path: Path) -> Features:
+    missing = [f"{prefix}{k}" for k in ("features", "ids", "cams") if f"{prefix}{k}" not in arrays]
+    if missing:
+        raise DataError(
+            f"{path} lacks {', '.join(missing)}; it has {', '.join(sorted(arrays)) or 'nothing'}"
+        )
+    vectors = arrays[f"{prefix}features"]
+    ids, cams = arrays[f"{prefix}ids"], arrays[f"{prefix}cams"]
+    names = arrays.get(f"{prefix}names")
+    if vectors.ndim != 2 or vectors.dtype.kind != "f":
+        raise DataError(f"{path}: {prefix}features must be (N, D) floats, not {_shape(vectors)}")
+    for name, column in (("ids", ids), ("cams", cams), ("names", names)):
+        if column is not None and column.shape != (len(vectors),):
+            raise DataError(
+                f"{path}: {prefix}{name} must have one entry per feature, "
+                f"{len(vectors)}, not {_shape(column)}"
+            )
+    if ids.dtype.kind not in "iu" or cams.dtype.kind not in "iu":
+        raise DataError(f"{path}: {prefix}ids and {prefix}cams must be integers")
+    return Features(
+        np.ascontiguousarray(vectors, dtype=np.float32),
+        ids.astype(np.int64),
+        cams.astype(np.int64),
+        () if names is None else tuple(str(name) for name in names),
+        str(arrays.get("fingerprint", "")),
+    )
+
+
+def _arrays(features: Features, prefix: str) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {
+        f"{prefix}features": features.vectors,
+        f"{prefix}ids": features.persons,
+        f"{prefix}cams": features.cameras,
+    }
+    if features.names:
+        arrays[f"{prefix}names"] = np.array(features.names)
+    return arrays
+
+
+def _write(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    storage.write_bytes(path, buffer.getvalue())
+
+
+def _shape(array: NDArray[Any]) -> str:
+    return f"{array.dtype} {array.shape}"

@@ -1,0 +1,5 @@
+"""What training minimises."""
+
+from .objective import Losses, Objective
+
+__all__ = ["Losses", "Objective"]

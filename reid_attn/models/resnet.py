@@ -1,0 +1,161 @@
+"""ResNet-50 (He et al., CVPR 2016, arXiv 1512.03385) with named slots for attention.
+
+State-dict keys are torchvision's, so its weights load unchanged. A slot that holds no block is
+`nn.Identity` and has no keys of its own.
+
+    stage     after layer k                          (N, 256·2^(k-1), H, W)
+    residual  in a bottleneck after bn3, before the sum
+    conv2     after the 3×3, before bn2              (N, planes, H, W)
+    bn2       after bn2 and ReLU, before conv3
+    replace   instead of the 3×3 and its bn2
+    head      on the last map, before pooling
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+DEPTHS = (3, 4, 6, 3)
+EXPANSION = 4
+CHANNELS = 2048
+
+Place = Callable[..., nn.Module | None]
+"""place(slot, stage, channels, size, **options of the slot) -> the block to put there, or None."""
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    """The `Place` that leaves every slot empty."""
+
+
+class ResNet50(nn.Module):
+    """The backbone: (N, 3, H, W) -> (N, 2048, H/16, W/16) with last stride 1, or /32 with 2.
+
+    Args:
+        size: (H, W) of the input pictures; tells each slot the size of its map.
+        last_stride: stride of layer4; 1 keeps the finer map that re-ID uses (BoT).
+        stride_in_1x1: stride in a stage's first 1×1 (the original ResNet) instead of its 3×3.
+            Weights trained one way load silently into the other and are then much worse.
+        place: fills the slots.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int] = (256, 128),
+        last_stride: int = 1,
+        stride_in_1x1: bool = False,
+        place: Place = nothing,
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+
+        map_size = _strided(_strided(size, 2), 2)
+        channels = 64
+        after_stages: list[nn.Module] = []
+        for stage, (depth, stride) in enumerate(
+            zip(DEPTHS, (1, 2, 2, last_stride), strict=True), start=1
+        ):
+            planes = 64 * 2 ** (stage - 1)
+            map_size = _strided(map_size, stride)
+            layer = _stage(stage, depth, channels, planes, stride, stride_in_1x1, map_size, place)
+            self.add_module(f"layer{stage}", layer)
+            channels = planes * EXPANSION
+            after_stages.append(_slot(place("stage", stage, channels, map_size)))
+        self.stage_attention = nn.ModuleList(after_stages)
+        self.head_attention = _slot(place("head", len(DEPTHS), channels, map_size))
+        self.map_size = map_size
+        _initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, 2048, h, w) with (h, w) = `map_size`."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        layers = (self.layer1, self.layer2, self.layer3, self.layer4)
+        for layer, attention in zip(layers, self.stage_attention, strict=True):
+            x = attention(layer(x))
+        return self.head_attention(x)
+
+
+class _Bottleneck(nn.Module):
+    def __init__(
+        self,
+        channels: int,
+        planes: int,
+        stride: int,
+        stride_in_1x1: bool,
+        slot: Callable[..., nn.Module | None],
+    ) -> None:
+        super().__init__()
+        first, second = (stride, 1) if stride_in_1x1 else (1, stride)
+        out = planes * EXPANSION
+        self.conv1 = nn.Conv2d(channels, planes, kernel_size=1, stride=first, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        replacement = slot("replace", planes, stride=second)
+        if replacement is None:
+            self.conv2 = nn.Conv2d(planes, planes, 3, stride=second, padding=1, bias=False)
+            self.conv2_attention = _slot(slot("conv2", planes))
+            self.bn2 = nn.BatchNorm2d(planes)
+        else:
+            self.conv2, self.conv2_attention, self.bn2 = replacement, nn.Identity(), nn.Identity()
+        self.bn2_attention = _slot(slot("bn2", planes))
+        self.conv3 = nn.Conv2d(planes, out, kernel_size=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out)
+        self.residual_attention = _slot(slot("residual", out))
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = (
+            nn.Sequential(
+                nn.Conv2d(channels, out, kernel_size=1, stride=stride, bias=False),
+                nn.BatchNorm2d(out),
+            )
+            if stride != 1 or channels != out
+            else nn.Identity()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2_attention(self.conv2(y))))
+        y = self.bn3(self.conv3(self.bn2_attention(y)))
+        y = self.residual_attention(y)
+        return self.relu(y + self.downsample(x))
+
+
+def _stage(
+    stage: int,
+    depth: int,
+    channels: int,
+    planes: int,
+    stride: int,
+    stride_in_1x1: bool,
+    map_size: tuple[int, int],
+    place: Place,
+) -> nn.Sequential:
+    def slot(name: str, width: int, **options: Any) -> nn.Module | None:
+        return place(name, stage, width, map_size, **options)
+
+    blocks = [_Bottleneck(channels, planes, stride, stride_in_1x1, slot)]
+    for _ in range(depth - 1):
+        blocks.append(_Bottleneck(planes * EXPANSION, planes, 1, stride_in_1x1, slot))
+    return nn.Sequential(*blocks)
+
+
+def _strided(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """The size that every strided layer of this network leaves: rounded up."""
+    return -(-size[0] // stride), -(-size[1] // stride)
+
+
+def _slot(block: nn.Module | None) -> nn.Module:
+    return nn.Identity() if block is None else block
+
+
+def _initialise(network: ResNet50) -> None:
+    """He initialisation of the backbone's own convolutions; blocks keep their own start."""
+    own = [network.conv1]
+    own += [
+        module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d) and name.startswith("layer") and "_attention" not in name
+    ]
+    for convolution in own:
+        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")

@@ -1,0 +1,226 @@
+"""The only reader of weights: our own checkpoints, and files made elsewhere.
+
+A foreign file is a pickle, so a child process opens it with `weights_only=True` and hands back
+plain tensors as safetensors; names, shapes and finiteness are checked before anything is loaded.
+There is no fallback to an unsafe reader.
+"""
+
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from .. import storage
+from ..errors import DamagedError, DataError, MismatchError, ReidError, UsageError, nearest
+from ..settings import Settings, resolve
+from .fit import refuse_misfit
+from .network import Network, build_network
+
+WEIGHTS = "weights.safetensors"
+STATE = "state.json"
+BEST = "BEST"
+
+_PUBLISHED = {
+    # torchvision's name: (address, beginning of the file's SHA-256, which its name carries)
+    "IMAGENET1K_V1": ("https://download.pytorch.org/models/resnet50-0676ba61.pth", "0676ba61"),
+    "IMAGENET1K_V2": ("https://download.pytorch.org/models/resnet50-11ad3fa6.pth", "11ad3fa6"),
+}
+_READER_SECONDS = 300
+
+
+class Trained(NamedTuple):
+    """A network of a run, ready to use."""
+
+    network: Network
+    """In evaluation mode, on the CPU, float32."""
+    settings: Settings
+    state: dict[str, Any]
+    """What the checkpoint says about itself: epoch, step, versions, …"""
+
+
+def load_trained(run: Path, checkpoint: str = "last") -> Trained:
+    """The network of a run folder.
+
+    Args:
+        run: the folder that training wrote.
+        checkpoint: `last`; `best` (highest mAP of the evaluations during training, so chosen on
+            the very pictures it is evaluated on); a `gen-…` folder; or a file of weights.
+
+    Raises:
+        DataError: no such run or file. DamagedError: a checksum is wrong.
+        MismatchError: the weights do not fit the network of the run.
+    """
+    _need_checkpoint(run)
+    folder, generation = _find_generation(run, checkpoint)
+    files = storage.read_generation(folder, generation)
+    state, settings = _state(files, folder)
+    network = build_network(settings, state["identities"])
+    network.load_state_dict(from_bytes(files[WEIGHTS], str(folder)))
+    if Path(checkpoint).is_file():
+        load_weights(network, read_state_dict(Path(checkpoint)), checkpoint)
+    return Trained(network.eval(), settings, state)
+
+
+def load_settings(run: Path) -> Settings:
+    """The settings that the run's current checkpoint was trained with."""
+    _need_checkpoint(run)
+    files = storage.read_generation(run, storage.current_generation(run))
+    return _state(files, run)[1]
+
+
+def initialise(network: Network, weights: str, stride_in_1x1: bool) -> None:
+    """Put ImageNet weights into the backbone: `none`, a torchvision name, or a file's path."""
+    if weights == "none":
+        return
+    path = _download(weights) if weights in _PUBLISHED else Path(weights)
+    if not path.exists():
+        hint = nearest(weights, [*_PUBLISHED, "none"])
+        raise UsageError(f"model.weights: there is no file '{weights}'{hint}")
+    if weights in _PUBLISHED and stride_in_1x1:
+        raise MismatchError(
+            f"{weights} has its stride in the 3×3: set model.stride_in_1x1=false, since the other "
+            "layout would load silently and be much worse"
+        )
+    state = {k: v for k, v in read_state_dict(path).items() if not k.startswith("fc.")}
+    backbone = network.backbone
+    own = {key for key in backbone.state_dict() if "_attention." in key}
+    load_weights(backbone, state, str(path), may_lack=own)
+
+
+def load_weights(
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    origin: str,
+    may_lack: Collection[str] = (),
+) -> None:
+    """Load `state` by name after checking names, shapes and values; half floats are widened.
+
+    Raises:
+        MismatchError: a name or shape differs. DataError: a value is not finite.
+    """
+    refuse_misfit(network.state_dict(), state, origin, may_lack)
+    for key, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise DataError(f"{origin}: '{key}' holds non-finite values: take another file")
+    network.load_state_dict(dict(state), strict=False)
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors of a `.safetensors` file, or of a PyTorch file through the guarded child.
+
+    A dictionary with a `state_dict` inside (torchreid, fast-reid, Lightning) is unwrapped, and the
+    `module.` that DataParallel puts before every name is dropped.
+
+    Raises:
+        DataError: the file is missing, not a state dict, or refused by the safe reader.
+    """
+    if path.suffix == ".safetensors":
+        return from_bytes(storage.read_bytes(path), str(path))
+    command = [sys.executable, "-c", f"from {__name__} import _child; _child()", str(path)]
+    try:
+        child = subprocess.run(command, capture_output=True, timeout=_READER_SECONDS)  # noqa: S603
+    except subprocess.TimeoutExpired as error:
+        raise DataError(f"{path} could not be read in {_READER_SECONDS} seconds") from error
+    if child.returncode != 0:
+        lines = child.stderr.decode(errors="replace").strip().splitlines()
+        raise DataError(
+            f"{path} was refused by the safe reader ({lines[-1] if lines else 'it crashed'}): "
+            "only plain tensors are read; save the network's state_dict() and use that file"
+        )
+    return from_bytes(child.stdout, str(path))
+
+
+def to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """Tensors as safetensors, contiguous and on the CPU."""
+    plain = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    return safetensors.torch.save(plain)
+
+
+def from_bytes(data: bytes, origin: str) -> dict[str, Tensor]:
+    """Tensors of a safetensors file; `DamagedError` when it is not one."""
+    try:
+        return safetensors.torch.load(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise DamagedError(f"{origin} is not a sound safetensors file ({error})") from error
+
+
+def _need_checkpoint(run: Path) -> None:
+    if not (run / storage.POINTER).exists():
+        raise DataError(f"{run} holds no finished checkpoint: is it a folder that training wrote?")
+
+
+def _state(files: Mapping[str, bytes], origin: Path) -> tuple[dict[str, Any], Settings]:
+    state: dict[str, Any] = json.loads(files[STATE])
+    return state, resolve(state["settings"], str(origin / STATE))
+
+
+def _find_generation(run: Path, checkpoint: str) -> tuple[Path, int]:
+    if checkpoint == "best":
+        if not (run / BEST).exists():
+            raise DataError(f"{run} has no best checkpoint: nothing was evaluated during training")
+        return run, storage.current_generation(run, BEST)
+    folder = Path(checkpoint)
+    if folder.is_dir() and folder.name.startswith("gen-"):
+        return folder.parent, int(folder.name.removeprefix("gen-"))
+    if checkpoint != "last" and not folder.is_file():
+        raise UsageError(
+            f"'{checkpoint}' is no checkpoint: use last, best, a gen-… folder or a file of weights"
+        )
+    return run, storage.current_generation(run)
+
+
+def _child() -> None:
+    """In the child process: a pickle on the command line in, safetensors on standard output out."""
+    scalars = [np._core.multiarray.scalar, np.dtype, *_numpy_dtypes()]
+    with torch.serialization.safe_globals(scalars):
+        loaded = torch.load(sys.argv[1], map_location="cpu", weights_only=True)
+    for name in ("state_dict", "model", "network"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
+            loaded = loaded[name]
+    tensors = {
+        str(key).removeprefix("module."): value.float() if value.is_floating_point() else value
+        for key, value in loaded.items()
+        if isinstance(value, Tensor)
+    }
+    if not tensors:
+        raise ReidError("it holds no tensors")
+    sys.stdout.buffer.write(to_bytes(tensors))
+
+
+def _numpy_dtypes() -> list[type]:
+    """torchreid stores its best rank-1 as a numpy scalar beside the weights."""
+    return [type(np.dtype(name)) for name in ("float32", "float64", "int64")]
+
+
+def _download(name: str) -> Path:
+    """The published file, from the folder that torchvision caches in or over https, checked."""
+    url, beginning = _PUBLISHED[name]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    data = path.read_bytes() if path.exists() else _fetch(url)
+    if not storage.sha256(data).startswith(beginning):
+        raise DamagedError(f"the SHA-256 of {name} at {path} is wrong: delete the file, try again")
+    if not path.exists():
+        storage.write_bytes(path, data)
+    return path
+
+
+def _fetch(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 - https, in code
+            content: bytes = response.read()
+    except (urllib.error.URLError, OSError) as error:
+        raise DataError(
+            f"could not download {url} ({error}): fetch it elsewhere and set model.weights to "
+            "the file's path"
+        ) from error
+    return content

@@ -1,0 +1,137 @@
+"""Figures as SVG text: the CMC curve and the training curves.
+
+The same numbers give the same bytes. A colour is a CSS variable with a value to fall back on: a
+page recolours its figures for a dark screen, and a figure alone is still readable.
+"""
+
+import io
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+_INK, _GRID = "#6b7280", "#dfe2e7"
+_LINES = (("#2f6fde", "-"), ("#d9730d", "--"), ("#1a936f", ":"))
+_VARIABLES = {
+    _INK: "figure-ink",
+    _GRID: "figure-grid",
+    **{colour: f"figure-line-{number}" for number, (colour, _) in enumerate(_LINES, start=1)},
+}
+_LABELLED_RANKS = (1, 5, 10, 20)
+_RANK_TICKS = (1, 5, 10, 20, 30, 40, 50, 100)
+_FEW = 30  # up to so many points, each is marked
+
+
+class _Curve(NamedTuple):
+    label: str
+    epochs: list[int]
+    values: list[float]
+
+
+def cmc_plot(cmc: Sequence[float]) -> str:
+    """SVG of the share of queries (from `cmc` (K,), 0 to 1) answered rightly within each rank."""
+    percent = [100 * float(share) for share in cmc]
+    figure, axes = _figure(width=4.7, height=2.9)
+    ranks = range(1, len(percent) + 1)
+    axes.plot(ranks, percent, color=_LINES[0][0], linewidth=2)
+    for rank in _LABELLED_RANKS:
+        if rank <= len(percent):
+            _label_point(axes, rank, percent[rank - 1])
+    lowest = math.floor(percent[0] / 10 - 1) * 10
+    axes.set_ylim(max(lowest, 0), 102)
+    axes.set_xlabel("rank", color=_INK)
+    axes.set_ylabel("queries answered (%)", color=_INK)
+    axes.set_xticks([rank for rank in _RANK_TICKS if rank <= len(percent)])
+    return _svg(figure)
+
+
+def training_curves(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """One SVG for each panel, by its title, from the rows of `metrics.jsonl`.
+
+    Panels are apart so that a page can place them side by side or below each other. A panel without
+    numbers is left out; of an epoch that was run again after an interruption the last row counts.
+    """
+    rows = list(rows)
+    train, evaluation = _by_epoch(rows, "train"), _by_epoch(rows, "evaluation")
+    scores = [_curve(train, "accuracy", "accuracy", 100)]
+    scores += [_curve(evaluation, key, label, 100) for key, label in _SCORES.items()]
+    exponent = _exponent([row["learning_rate"] for row in train if "learning_rate" in row])
+    rate = _curve(train, "learning_rate", "learning rate", 10.0**-exponent)
+    panels = {
+        "Loss": [_curve(train, key, key) for key in ("total", "identity", "triplet")],
+        "Training accuracy and validation (%)": scores,
+        f"Learning rate (×10{str(exponent).translate(_SUPERSCRIPT)})": [rate],
+    }
+    shown = {title: [c for c in curves if c.values] for title, curves in panels.items()}
+    return {title: _panel(curves) for title, curves in shown.items() if curves}
+
+
+_SCORES = {"rank1": "Rank-1", "mAP": "mAP"}
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _by_epoch(rows: Iterable[Mapping[str, Any]], kind: str) -> list[Mapping[str, Any]]:
+    latest = {row["epoch"]: row for row in rows if row.get("kind") == kind}
+    return [latest[epoch] for epoch in sorted(latest)]
+
+
+def _curve(rows: Iterable[Mapping[str, Any]], key: str, label: str, scale: float = 1) -> _Curve:
+    known = [row for row in rows if row.get(key) is not None]
+    return _Curve(label, [row["epoch"] for row in known], [scale * row[key] for row in known])
+
+
+def _exponent(rates: Sequence[float]) -> int:
+    largest = max(rates, default=0)
+    return math.floor(math.log10(largest)) if largest > 0 else 0
+
+
+def _panel(curves: Sequence[_Curve]) -> str:
+    figure, axes = _figure(width=3.9, height=2.7)
+    for curve, (colour, style) in zip(curves, _LINES, strict=False):
+        marker = "o" if len(curve.epochs) <= _FEW else ""
+        axes.plot(
+            curve.epochs, curve.values, style, color=colour, label=curve.label,
+            linewidth=1.8, marker=marker, markersize=3.5,
+        )  # fmt: skip
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("epoch", color=_INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    if len(curves) > 1:
+        figure.legend(loc="outside upper left", ncols=len(curves), frameon=False, labelcolor=_INK)
+    return _svg(figure)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), facecolor="none", layout="constrained")
+    axes = figure.add_subplot(facecolor="none")
+    axes.grid(axis="y", color=_GRID, linewidth=0.8)
+    axes.spines[["top", "left", "right"]].set_visible(False)
+    axes.spines["bottom"].set_color(_GRID)
+    axes.tick_params(colors=_INK, length=0, pad=6)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+    return figure, axes
+
+
+def _label_point(axes: Axes, rank: int, percent: float) -> None:
+    axes.plot([rank], [percent], "o", color=_LINES[0][0], markersize=5)
+    axes.annotate(
+        f"{percent:.1f}", (rank, percent), xytext=(5, -13), textcoords="offset points", color=_INK
+    )
+
+
+def _svg(figure: Figure) -> str:
+    text = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "reid_attn"}):
+        figure.savefig(text, format="svg", metadata=nothing)
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]  # the XML head has no place inside a page
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # numbered alike in every figure of a page
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, f"var(--{variable}, {colour})")
+    return svg

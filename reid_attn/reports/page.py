@@ -1,0 +1,101 @@
+"""Pages to show each other: one HTML file each, without a script and without any request.
+
+Everything that comes from outside (names of files, persons, settings) is escaped by the templates,
+and the pages' own policy forbids loading anything but the pictures that lie inside them.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from .. import storage
+from ..data import images
+from ..errors import DataError
+from . import figures
+from .ranked_lists import RankedList, printable
+from .tables import METRICS, counts
+
+_THUMBNAIL = (128, 64)  # height and width of a person's crop
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the page of one run shows. A part that is empty is left out of the page.
+
+    `metrics` is the content of `metrics.json` (fractions from 0 to 1; `cmc` a list); where it has
+    `comparisons`, they are other measurements: name -> {"mAP": ..., "rank1": ...}; its `intervals`
+    are 95 % intervals: "mAP" -> [low, high].
+    `curves` are the rows of `metrics.jsonl`, `baselines` the Rank-1 of plainer methods by name,
+    `settings` the YAML text, and `provenance` from what and how the numbers were made.
+    """
+
+    title: str
+    metrics: Mapping[str, Any]
+    curves: Sequence[Mapping[str, Any]] = ()
+    best: tuple[RankedList, ...] = ()
+    worst: tuple[RankedList, ...] = ()
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    settings: str = ""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write the page of one run to `path`; `DiskError` when that fails.
+
+    A picture that is gone or broken leaves a grey tile that says so.
+    """
+    cmc = report.metrics.get("cmc")
+    comparisons = report.metrics.get("comparisons") or {}
+    _write(
+        path,
+        "report.html",
+        report=report,
+        metrics=[m for m in METRICS if report.metrics.get(m.key) is not None],
+        counts=counts(report.metrics),
+        intervals=report.metrics.get("intervals") or {},
+        comparisons=comparisons,
+        compared=[m for m in METRICS if any(m.key in row for row in comparisons.values())],
+        cmc=Markup(figures.cmc_plot(cmc)) if cmc else "",  # noqa: S704 - drawn from numbers alone
+        curves={
+            title: Markup(svg)  # noqa: S704 - drawn from numbers alone
+            for title, svg in figures.training_curves(report.curves).items()
+        },
+    )
+
+
+def write_ranked_page(
+    path: Path, title: str, lists: Sequence[RankedList], notes: Mapping[str, str]
+) -> None:
+    """Write what the gallery answered to each query, with `notes` on how it was searched."""
+    judged = any(hit.correct is not None for ranked in lists for hit in ranked.hits)
+    _write(path, "ranked.html", title=title, lists=lists, notes=notes, judged=judged)
+
+
+def _write(path: Path, template: str, **values: Any) -> None:
+    environment = Environment(
+        loader=PackageLoader("reid_attn", "reports/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent="{:.1%}".format, printable=printable, thumbnail=_thumbnail)
+    html = environment.get_template(template).render(values)
+    # A path may hold bytes that are not UTF-8; the page always is.
+    storage.write_text(path, html.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def _thumbnail(picture: Path | None) -> str:
+    """The picture as a small `data:` address, or an empty text when it cannot be read."""
+    if picture is None:
+        return ""
+    try:
+        jpeg = images.encode_jpeg(images.decode(picture, _THUMBNAIL), quality=85)
+    except DataError:
+        return ""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -1,0 +1,163 @@
+"""One-shot retrieval: pictures against pictures, ranked by cosine, with nothing left behind."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from .. import storage
+from ..data.images import find
+from ..data.market1501 import JUNK, parse_name
+from ..errors import DataError, MismatchError, UsageError
+from ..features import Embedder, Features
+from ..features.file import load
+from ..neighbours import ExactIndex
+from .page import write_ranked_page
+from .progress import counted
+from .ranked_lists import Hit, RankedList
+from .tables import print_ranked
+
+PRINTED = 3
+SHOWN = 50
+UNKNOWN = -1
+
+
+def retrieve(
+    run: Path, checkpoint: str, query: Path, gallery: Path, k: int, output: Path, console: Console
+) -> None:
+    """Rank the gallery for each query; writes `ranked.html` and `ranked.csv` into `output`.
+
+    Where persons and cameras are known on both sides, gallery pictures of the query's person at
+    the query's camera are left out, and answers are judged.
+    """
+    if k < 1:
+        raise UsageError(f"-k must be at least 1, not {k}")
+    embedder = Embedder(run, checkpoint)
+    queries = embed_pictures(embedder, query, console)
+    if gallery.suffix == ".npz":
+        stored = load(gallery)
+        _check_comparable(embedder, stored, gallery)
+    else:
+        stored = embed_pictures(embedder, gallery, console)
+    lists = rank(queries, stored, k)
+    for ranked in lists[:PRINTED]:
+        print_ranked(console, ranked)
+    storage.write_text(output / "ranked.csv", _csv(lists))
+    notes = {
+        "run": str(run),
+        "queries": f"{len(lists)}" + (f", the first {SHOWN} shown" if len(lists) > SHOWN else ""),
+        "gallery": f"{gallery} ({len(stored)} pictures)",
+        "metric": "cosine, exact",
+        "fingerprint": embedder.fingerprint,
+    }
+    write_ranked_page(output / "ranked.html", "Ranked lists", lists[:SHOWN], notes)
+    if len(lists) > PRINTED:
+        console.print(f"… and {len(lists) - PRINTED} more queries")
+    if k > len(stored):
+        console.print(f"the gallery holds {len(stored)} pictures, so k = {k} shows all of them")
+    console.print(f"{output / 'ranked.html'}\n{output / 'ranked.csv'}", soft_wrap=True)
+
+
+def embed_pictures(embedder: Embedder, place: Path, console: Console) -> Features:
+    """Unit features of a picture or of all pictures below a folder.
+
+    Persons and cameras come from the names when all of them follow Market-1501; `-1` is then
+    dropped, as in the data set. Else they are unknown.
+    """
+    paths = [place] if place.is_file() else find(place)
+    if not paths:
+        raise DataError(f"there is no picture at {place}: name a JPEG or PNG file or a folder")
+    parsed = [parse_name(path.name) for path in paths]
+    labels = [label for label in parsed if label is not None]
+    if len(labels) < len(paths):
+        labels = [(UNKNOWN, UNKNOWN)] * len(paths)
+    else:
+        kept = [i for i, (person, _) in enumerate(labels) if person != JUNK]
+        paths, labels = [paths[i] for i in kept], [labels[i] for i in kept]
+    with counted(console, f"features of {place.name}", len(paths)) as progress:
+        vectors = embedder(paths, progress)
+    persons, cameras = np.array(labels, np.int64).reshape(-1, 2).T
+    return Features(vectors, persons, cameras, tuple(map(str, paths)), embedder.fingerprint)
+
+
+def rank(queries: Features, gallery: Features, k: int) -> list[RankedList]:
+    """The `k` most similar gallery pictures of each query, same-camera junk left out."""
+    if not len(gallery):
+        raise DataError("the gallery is empty: there is nothing to search")
+    index = ExactIndex(gallery.vectors.shape[1])
+    index.add(np.arange(len(gallery)), gallery.vectors)
+    judged = queries.labelled and gallery.labelled
+    most_junk = _most_junk(queries, gallery) if judged else 0
+    scores, rows = index.search(queries.vectors, k + most_junk)
+    return [_ranked(queries, gallery, q, scores[q], rows[q], k, judged) for q in range(len(rows))]
+
+
+def _most_junk(queries: Features, gallery: Features) -> int:
+    """How many gallery pictures at most are junk to one query: so many more are fetched."""
+    pairs, counts = np.unique(
+        np.stack([gallery.persons, gallery.cameras], axis=1), axis=0, return_counts=True
+    )
+    known = dict(zip(map(tuple, pairs.tolist()), counts.tolist(), strict=True))
+    wanted = zip(queries.persons.tolist(), queries.cameras.tolist(), strict=True)
+    return max((known.get(pair, 0) for pair in wanted), default=0)
+
+
+def _ranked(
+    queries: Features,
+    gallery: Features,
+    query: int,
+    scores: Sequence[float],
+    rows: Sequence[int],
+    k: int,
+    judged: bool,
+) -> RankedList:
+    person, camera = queries.persons[query], queries.cameras[query]
+    hits = []
+    for row, score in zip(rows, scores, strict=True):
+        same_person = bool(gallery.persons[row] == person)
+        if judged and same_person and gallery.cameras[row] == camera:
+            continue
+        hits.append(
+            Hit(
+                picture=Path(gallery.names[row]) if gallery.names else None,
+                score=float(score),
+                correct=same_person if judged else None,
+                person=_label(gallery.persons[row]),
+                camera=_label(gallery.cameras[row]),
+            )
+        )
+    name = Path(queries.names[query])
+    return RankedList(name, _label(person), _label(camera), tuple(hits[:k]), None)
+
+
+def _label(number: int) -> str:
+    return "" if number == UNKNOWN else str(number)
+
+
+def _check_comparable(embedder: Embedder, gallery: Features, path: Path) -> None:
+    if gallery.fingerprint and gallery.fingerprint != embedder.fingerprint:
+        raise MismatchError(
+            f"{path} was extracted with another network or other settings "
+            f"({gallery.fingerprint[:12]}… instead of {embedder.fingerprint[:12]}…): extract it "
+            "again with this run"
+        )
+    if gallery.vectors.shape[1] != embedder.dimension:
+        raise MismatchError(
+            f"{path} holds features of {gallery.vectors.shape[1]} numbers and the run's have "
+            f"{embedder.dimension}: they come from another network"
+        )
+
+
+def _csv(lists: Sequence[RankedList]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["query", "rank", "score", "picture", "person", "camera", "correct"])
+    for ranked in lists:
+        for place, hit in enumerate(ranked.hits, start=1):
+            correct = "" if hit.correct is None else int(hit.correct)
+            row = [place, f"{hit.score:.6f}", hit.picture or "", hit.person, hit.camera, correct]
+            writer.writerow([ranked.query, *row])
+    return buffer.getvalue()

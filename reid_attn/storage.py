@@ -1,0 +1,253 @@
+"""The only writer of files.
+
+A file appears whole or not at all: temporary name in the same folder, write, length check, fsync,
+rename, fsync of the folder. Several files that belong together form a *generation*: a folder with a
+manifest of lengths and SHA-256 sums, made current by one atomic pointer, `CURRENT`.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .errors import DamagedError, DataError, DiskError, LockedError
+
+POINTER = "CURRENT"
+MANIFEST = "manifest.json"
+SCHEMA = 1
+
+_TEMPORARY = re.compile(r"\.(?P<pid>\d+)\.tmp$")
+_GENERATION = re.compile(r"gen-(?P<number>\d{6})$")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` atomically; on `DiskError` the old file is untouched."""
+    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            if file.tell() != len(data):
+                raise OSError(f"{file.tell()} of {len(data)} bytes written")
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        _forget(temporary)
+        raise DiskError(
+            f"could not write {path} ({error.strerror or error}): what was there before is "
+            "untouched; free some space or check the permissions, then run the command again"
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` in UTF-8; undecodable file names inside survive as they came."""
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path` by indented JSON that ends in a newline. NaN and infinity are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def append_line(path: Path, value: Mapping[str, Any]) -> None:
+    """Append one JSON line to a log such as `metrics.jsonl`."""
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(value) + "\n")
+    except OSError as error:
+        raise DiskError(f"could not append to {path} ({error.strerror})") from error
+
+
+def make_folder(path: Path) -> Path:
+    """Make `path` and its parents, or accept what exists; returns `path`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskError(f"could not make the folder {path} ({error.strerror})") from error
+    return path
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file that must exist."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"could not read {path} ({error.strerror}): check the path") from error
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file; a broken one is `DamagedError`."""
+    data = read_bytes(path)
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise DamagedError(f"{path} is not readable as JSON ({error})") from error
+
+
+def remove(path: Path) -> None:
+    """Delete a file or folder; one that is not there is no error."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DiskError(f"could not remove {path} ({error.strerror})") from error
+
+
+def sha256(data: bytes) -> str:
+    """Hexadecimal SHA-256 of `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files, and generations without a manifest, that dead processes left."""
+    for path in folder.glob(".*.tmp"):
+        match = _TEMPORARY.search(path.name)
+        if match and not _alive(int(match["pid"])):
+            remove(path)
+    for path in folder.glob("gen-*"):
+        if _GENERATION.match(path.name) and not (path / MANIFEST).exists():
+            remove(path)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's only lock, which dies with its process; `LockedError` when it is taken."""
+    make_folder(folder)
+    path = folder / ".lock"
+    try:
+        file = open(path, "a+")
+    except OSError as error:
+        raise DiskError(f"could not open {path} ({error.strerror})") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise LockedError(
+                f"{folder} is in use by process {owner}: wait for it to end, or use another folder"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def write_generation(folder: Path, files: Mapping[str, bytes]) -> int:
+    """Store `files` as the next generation of `folder` and make it current; returns its number."""
+    number = max(generations(folder), default=0) + 1
+    target = _generation_folder(folder, number)
+    for name, data in files.items():
+        write_bytes(target / name, data)
+    manifest = {
+        "schema": SCHEMA,
+        "files": {n: {"bytes": len(d), "sha256": sha256(d)} for n, d in files.items()},
+    }
+    write_json(target / MANIFEST, manifest)
+    read_generation(folder, number)
+    point_to(folder, number)
+    return number
+
+
+def point_to(folder: Path, number: int, pointer: str = POINTER) -> None:
+    """Make the file `pointer` name generation `number`."""
+    manifest = read_bytes(_generation_folder(folder, number) / MANIFEST)
+    write_json(folder / pointer, {"generation": number, "manifest_sha256": sha256(manifest)})
+
+
+def current_generation(folder: Path, pointer: str = POINTER) -> int:
+    """The number in the file `pointer`, after checking that generation's manifest against it."""
+    target = read_json(folder / pointer)
+    try:
+        number, expected = int(target["generation"]), target["manifest_sha256"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedError(f"{folder / pointer} does not name a generation") from error
+    manifest = _generation_folder(folder, number) / MANIFEST
+    if not manifest.exists() or sha256(read_bytes(manifest)) != expected:
+        raise DamagedError(f"{manifest} is damaged or missing.{_others(folder, number)}")
+    return number
+
+
+def read_generation(folder: Path, number: int) -> dict[str, bytes]:
+    """All files of one generation, each checked against the manifest's length and SHA-256."""
+    source = _generation_folder(folder, number)
+    files = {}
+    for name, entry in _manifest_files(source / MANIFEST).items():
+        path = source / name
+        data = path.read_bytes() if path.exists() else b""
+        if len(data) != entry["bytes"] or sha256(data) != entry["sha256"]:
+            raise DamagedError(
+                f"{path} is damaged (its SHA-256 differs from the manifest)."
+                f"{_others(folder, number)}"
+            )
+        files[name] = data
+    return files
+
+
+def generations(folder: Path) -> list[int]:
+    """The numbers of the complete generations of `folder`, oldest first."""
+    matches = (_GENERATION.match(p.name) for p in folder.glob("gen-*") if (p / MANIFEST).exists())
+    return sorted(int(match["number"]) for match in matches if match)
+
+
+def drop_generations(folder: Path, keep: set[int]) -> None:
+    """Remove every generation whose number is not in `keep`."""
+    for number in generations(folder):
+        if number not in keep:
+            remove(_generation_folder(folder, number))
+
+
+def _manifest_files(path: Path) -> dict[str, Any]:
+    manifest = read_json(path)
+    files = manifest.get("files") if isinstance(manifest, dict) else None
+    if not isinstance(files, dict) or manifest.get("schema") != SCHEMA:
+        raise DamagedError(f"{path} is not a manifest of schema {SCHEMA}")
+    if any(Path(name).name != name for name in files):
+        raise DamagedError(f"{path} names a file outside its folder")
+    return files
+
+
+def _generation_folder(folder: Path, number: int) -> Path:
+    return folder / f"gen-{number:06d}"
+
+
+def _others(folder: Path, damaged: int) -> str:
+    others = [number for number in generations(folder) if number != damaged]
+    if not others:
+        return " No other generation is left"
+    return f" An older one is still there: --checkpoint {_generation_folder(folder, others[-1])}"
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _forget(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass  # the folder itself is gone or read-only; the first error is the one to tell
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import functional
+
+from reid_attn.data.augment import augment, normalise
+from reid_attn.data.images import MEAN, STD, Pixels, resize
+from reid_attn.settings import AugmentSettings
+
+SIZE = (64, 32)
+PLAIN = AugmentSettings(flip=0.0, crop="none", erase=0.0)
+
+
+@pytest.fixture
+def pixels() -> Pixels:
+    """Noise without black, (64, 32, 3)."""
+    return np.random.default_rng(0).integers(1, 256, (*SIZE, 3), dtype=np.uint8)
+
+
+def draw(pixels: Pixels, settings: AugmentSettings, seed: int) -> torch.Tensor:
+    return augment(pixels, settings, np.random.default_rng(seed), SIZE)
+
+
+def with_(**changes: object) -> AugmentSettings:
+    return PLAIN.model_copy(update=changes)
+
+
+def test_normalising_agrees_with_torchvision(pixels: Pixels) -> None:
+    expected = functional.normalize(functional.to_tensor(pixels.copy()), MEAN, STD)
+    for view in (pixels, np.ascontiguousarray(pixels[:, ::-1])[:, ::-1]):
+        assert torch.equal(normalise(view), expected)
+
+
+def test_switched_off_it_only_resizes(pixels: Pixels) -> None:
+    assert torch.equal(draw(pixels, PLAIN, 0), normalise(pixels))
+    larger = resize(pixels, (90, 90))
+    assert torch.equal(draw(larger, PLAIN, 0), normalise(resize(larger, SIZE)))
+
+
+def test_the_generator_decides_everything(pixels: Pixels) -> None:
+    for crop in ("pad", "enlarge"):
+        settings = AugmentSettings(crop=crop)
+        torch.manual_seed(1)
+        first = [draw(pixels, settings, seed) for seed in range(8)]
+        torch.manual_seed(2)
+        again = [draw(pixels, settings, seed) for seed in range(8)]
+        assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+        assert not any(torch.equal(first[0], other) for other in first[1:])
+
+
+def test_mirroring(pixels: Pixels) -> None:
+    assert torch.equal(draw(pixels, with_(flip=1.0), 0), normalise(pixels).flip(2))
+    mirrored = [draw(pixels, with_(flip=0.5), seed).equal(normalise(pixels)) for seed in range(200)]
+    assert 70 < sum(mirrored) < 130
+
+
+def test_padding_is_black_and_every_offset_occurs(pixels: Pixels) -> None:
+    black = np.pad(pixels, ((2, 2), (2, 2), (0, 0)))
+    windows = {
+        (top, left): normalise(black[top : top + 64, left : left + 32])
+        for top in range(5)
+        for left in range(5)
+    }
+    seen = set()
+    for seed in range(300):
+        image = draw(pixels, with_(crop="pad", padding=2), seed)
+        found = [place for place, window in windows.items() if torch.equal(window, image)]
+        assert len(found) == 1
+        seen.update(found)
+    assert seen == set(windows)
+
+
+def test_enlarging_cuts_from_nine_eighths_half_of_the_time(pixels: Pixels) -> None:
+    larger = normalise(resize(pixels, (72, 36)))
+    windows = [larger[:, top : top + 64, left : left + 32] for top in range(9) for left in range(5)]
+    plain = 0
+    for seed in range(200):
+        image = draw(pixels, with_(crop="enlarge"), seed)
+        if torch.equal(image, normalise(pixels)):
+            plain += 1
+        else:
+            assert any(torch.equal(image, window) for window in windows)
+    assert 70 < plain < 130
+
+
+@pytest.mark.parametrize(("fill", "numbers"), [("zero", (0.0, 0.0, 0.0)), ("mean", MEAN)])
+def test_erasing_fills_one_rectangle(
+    pixels: Pixels, fill: str, numbers: tuple[float, float, float]
+) -> None:
+    whole = normalise(pixels)
+    colour = torch.tensor(numbers).view(3, 1, 1)
+    shares, aspects = [], []
+    for seed in range(300):
+        image = draw(pixels, with_(erase=1.0, erase_fill=fill), seed)
+        changed = (image != whole).any(0)
+        rows, columns = changed.any(1).nonzero(), changed.any(0).nonzero()
+        tall, wide = int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)
+        patch = image[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert torch.equal(patch, colour.expand_as(patch))
+        assert torch.equal(image[:, ~changed], whole[:, ~changed])
+        shares.append(tall * wide / (64 * 32))
+        aspects.append(tall / wide)
+    assert 0.01 < min(shares) < 0.04
+    assert 0.3 < max(shares) < 0.42
+    assert 0.2 < min(aspects) < 0.6
+    assert 2.5 < max(aspects) < 4.5
+
+
+def test_erasing_happens_with_its_probability(pixels: Pixels) -> None:
+    whole = normalise(pixels)
+    erased = [not draw(pixels, with_(erase=0.3), seed).equal(whole) for seed in range(300)]
+    assert 60 < sum(erased) < 120
+
+
+def test_what_cannot_fit_is_not_erased(pixels: Pixels) -> None:
+    image = draw(pixels, with_(erase=1.0, erase_area=(1.0, 1.0)), 0)
+    assert torch.equal(image, normalise(pixels))

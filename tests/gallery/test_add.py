@@ -1,0 +1,169 @@
+"""Adding: all or none, each picture once, names as they come."""
+
+import os
+import unicodedata
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reid_attn.errors import DataError, UsageError
+from reid_attn.gallery import Gallery
+from reid_attn.gallery import pictures as pictures_room
+
+DIMENSION = 8
+
+
+def add_one(gallery, person="anna", camera=1, source="a.jpg", digest=b"1"):
+    return gallery.add_vectors(np.ones((1, DIMENSION)), [person], [camera], [source], [digest])
+
+
+def test_counts_what_was_added_and_skips_what_is_there(folder, embedder, pictures):
+    with Gallery.open(folder, embedder) as gallery:
+        assert gallery.add(pictures[:4], list("aabb"), [1, 2, 1, 2]) == 4
+        assert gallery.add(pictures, list("aabbcc"), [1, 2, 1, 2, 1, 2]) == 2
+        assert (len(gallery), embedder.embedded) == (6, 6)
+
+
+def test_a_skipped_add_changes_nothing(folder, embedder, pictures):
+    with Gallery.open(folder, embedder) as gallery:
+        gallery.add(pictures, list("aabbcc"), [1] * 6)
+        before = gallery.stats()
+        assert gallery.add(pictures, list("aabbcc"), [1] * 6) == 0
+        assert gallery.stats() == before
+
+
+def test_one_picture_may_show_several_persons_and_is_kept_once_for_each(folder, embedder, pictures):
+    with Gallery.open(folder, embedder) as gallery:
+        assert gallery.add([pictures[0]] * 3, ["a", "b", "a"], [1, 1, 1]) == 2
+        assert gallery.add([pictures[0]], ["a"], [2]) == 1
+
+
+def test_reports_progress_in_pieces(folder, embedder, pictures, monkeypatch):
+    monkeypatch.setattr(pictures_room, "CHUNK", 4)
+    seen = []
+    with Gallery.open(folder, embedder) as gallery:
+        gallery.add(pictures, list("aabbcc"), [1] * 6, seen.append)
+        assert seen == [4, 2]
+        assert [gallery.search(p, 1)[0].source for p in pictures] == [str(p) for p in pictures]
+
+
+def test_missing_pictures_are_all_named_and_none_is_added(folder, embedder, pictures, tmp_path):
+    missing = [tmp_path / "gone.jpg", tmp_path / "lost.jpg"]
+    with Gallery.open(folder, embedder) as gallery:
+        with pytest.raises(DataError, match=r"2 of 8 .*(?s:.)*gone\.jpg(?s:.)*lost\.jpg"):
+            gallery.add([*pictures, *missing], ["a"] * 8, [1] * 8)
+        assert (len(gallery), embedder.embedded) == (0, 0)
+
+
+def test_undecodable_pictures_are_all_named_and_none_is_added(
+    folder, embedder, pictures, monkeypatch
+):
+    monkeypatch.setattr(pictures_room, "CHUNK", 2)
+    for number in (1, 4, 5):
+        pictures[number].write_bytes(b"bad")
+    with Gallery.open(folder, embedder) as gallery:
+        with pytest.raises(DataError, match=r"3 of 6 .*(?s:.)*1\.jpg(?s:.)*4\.jpg(?s:.)*5\.jpg"):
+            gallery.add(pictures, list("aabbcc"), [1] * 6)
+        assert len(gallery) == 0
+
+
+def test_a_refusal_that_no_single_picture_explains_is_told(folder, make_embedder, pictures):
+    class OneAtATime(type(make_embedder())):
+        def __call__(self, paths):
+            if len(paths) > 1:
+                raise DataError("too many at once")
+            return super().__call__(paths)
+
+    with Gallery.open(folder, OneAtATime()) as gallery:
+        with pytest.raises(DataError, match="too many at once"):
+            gallery.add(pictures, list("aabbcc"), [1] * 6)
+        assert len(gallery) == 0
+
+
+@pytest.mark.parametrize("value", [0, np.nan, np.inf, 1e39])
+def test_one_vector_without_direction_refuses_all(folder, value):
+    vectors = np.ones((3, DIMENSION))
+    vectors[1] = value
+    with Gallery.open(folder) as gallery:
+        with pytest.raises(DataError, match="the first is number 2"):
+            gallery.add_vectors(vectors, ["a"] * 3, [1] * 3, ["a"] * 3, [b"1", b"2", b"3"])
+        assert len(gallery) == 0
+
+
+def test_very_small_and_very_large_vectors_are_found(folder):
+    vectors = np.stack([np.eye(DIMENSION)[0] * 1e-40, np.eye(DIMENSION)[1] * 3e38])
+    with Gallery.open(folder) as gallery:
+        gallery.add_vectors(vectors, ["small", "large"], [1, 1], ["a", "b"], [b"1", b"2"])
+        for vector, person in zip(vectors, ["small", "large"], strict=True):
+            (hit,) = gallery.search(vector, 1)
+            assert (hit.person, hit.score) == (person, pytest.approx(1, abs=1e-6))
+
+
+def test_every_column_must_be_of_one_length(folder, embedder, pictures):
+    with Gallery.open(folder, embedder) as gallery:
+        with pytest.raises(UsageError, match="6 pictures were given with 1 persons"):
+            gallery.add(pictures, ["a"], [1] * 6)
+        with pytest.raises(UsageError, match="2 pictures were given with 3 sources"):
+            gallery.add_vectors(np.ones((2, 8)), ["a"] * 2, [1] * 2, ["a"] * 3, [b"1"] * 2)
+
+
+@settings(max_examples=4, deadline=None, derandomize=True)
+@given(
+    names=st.lists(
+        st.text(st.characters(codec="utf-8"), min_size=1),
+        min_size=30,
+        max_size=90,
+        unique_by=lambda name: unicodedata.normalize("NFC", name),
+    )
+)
+def test_any_name_comes_back(tmp_path_factory, names):
+    folder = tmp_path_factory.mktemp("names") / "people"
+    Gallery.create(folder, fingerprint="model-a", dimension=len(names))
+    vectors, digests = np.eye(len(names)), [name.encode() for name in names]
+    with Gallery.open(folder) as gallery:
+        assert gallery.add_vectors(vectors, names, range(len(names)), names, digests) == len(names)
+        assert gallery.verify() == len(names)
+        for vector, name in zip(vectors, names, strict=True):
+            hit = gallery.search(vector, 1)[0]
+            assert hit.person == unicodedata.normalize("NFC", name)
+            assert hit.source == name
+
+
+@pytest.mark.parametrize("person", ["", os.fsdecode(b"\xff"), "\ud800", 7])
+def test_refuses_a_name_that_cannot_be_stored(folder, person):
+    with Gallery.open(folder) as gallery:
+        with pytest.raises(DataError, match="the person"):
+            add_one(gallery, person)
+        assert len(gallery) == 0
+
+
+def test_both_forms_of_an_accent_are_one_person(folder):
+    with Gallery.open(folder) as gallery:
+        assert [add_one(gallery, "Ren\u00e9"), add_one(gallery, "Rene\u0301")] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "name", [b"\xff\xfe.jpg", "名.jpg".encode(), b"a\nb.jpg", b"-rf", b"[red].jpg", b"e" * 255]
+)
+def test_any_file_name_comes_back(folder, embedder, tmp_path, name):
+    picture = tmp_path / os.fsdecode(name)
+    picture.write_bytes(b"picture")
+    with Gallery.open(folder, embedder) as gallery:
+        gallery.add([picture], ["anna"], [1])
+        assert os.fsencode(gallery.search(picture, 1)[0].source) == os.fsencode(picture)
+
+
+@pytest.mark.parametrize("camera", [2**63, -(2**63) - 1, 1.5, "1"])
+def test_refuses_a_camera_that_cannot_be_stored(folder, camera):
+    with Gallery.open(folder) as gallery:
+        with pytest.raises(DataError, match="the camera"):
+            add_one(gallery, camera=camera)
+        assert len(gallery) == 0
+
+
+def test_numpy_numbers_are_cameras(folder):
+    with Gallery.open(folder) as gallery:
+        assert add_one(gallery, camera=np.int64(3)) == 1
+        assert gallery.search(np.ones(DIMENSION), 1)[0].camera == 3
