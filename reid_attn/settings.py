@@ -33,7 +33,7 @@ class DataSettings(_Group):
     """`FORMAT:PATH`; formats: market1501, folder, csv."""
     height: Annotated[int, Field(ge=32)] = 256
     width: Annotated[int, Field(ge=32)] = 128
-    camera_pattern: str = r"c(?:am)?(\d+)"
+    camera_pattern: str = r"(?<![A-Za-z])c(?:am)?(\d+)"
     """For `folder`: where a file's name holds its camera (first group, decimal)."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Decoding processes; the results do not depend on it."""
@@ -58,7 +58,7 @@ class AugmentSettings(_Group):
     erase: Fraction = 0.5
     erase_area: tuple[Fraction, Fraction] = (0.02, 0.4)
     erase_fill: Literal["mean", "zero"] = "zero"
-    """Colour of the erased patch after normalisation: `zero` is the ImageNet mean colour;
+    """Value of the erased patch after normalisation: `zero` is the ImageNet mean colour;
     `mean` the mean's own numbers, as the bag-of-tricks code has it."""
 
 

@@ -10,7 +10,9 @@ from ..errors import MismatchError
 Sources = Mapping[str, Sequence[str]]
 
 
-def convert(own: Mapping[str, Tensor], official: Mapping[str, Tensor], sources: Sources) -> dict:
+def convert(
+    own: Mapping[str, Tensor], official: Mapping[str, Tensor], sources: Sources
+) -> dict[str, Tensor]:
     """Tensors of `official` under the names and shapes of `own`.
 
     `sources` names, for each key of `own`, the official tensors that make it up; several are
@@ -28,26 +30,26 @@ def convert(own: Mapping[str, Tensor], official: Mapping[str, Tensor], sources: 
 
 def _assemble(key: str, own: Tensor, parts: Sequence[Tensor]) -> Tensor:
     if own.ndim == 0:  # BatchNorm's counter: branches that were fused have counted the same batches
-        tensor = parts[0]
-        same = all(torch.equal(part, tensor) for part in parts)
+        same = all(torch.equal(part, parts[0]) for part in parts)
     else:
-        tensor = torch.cat(list(parts))
-        same = _core(tensor.shape) == _core(own.shape)
+        rows = sum(len(part) for part in parts)
+        same = rows == len(own) and all(_inner(part) == _inner(own) for part in parts)
     if not same:
+        shapes = ", ".join(str(tuple(part.shape)) for part in parts)
         raise MismatchError(
-            f"the published weights for '{key}' have shape {tuple(tensor.shape)} where "
+            f"the published weights for '{key}' have shape {shapes} where "
             f"{tuple(own.shape)} is needed: build the block with the channels, size and ratios "
             "that the weights were trained with"
         )
-    return tensor.reshape(own.shape)
+    return parts[0] if own.ndim == 0 else torch.cat(list(parts)).reshape(own.shape)
 
 
-def _core(shape: Sequence[int]) -> tuple[int, ...]:
-    """`shape` without the trailing ones of a 1×1 kernel (the first dimension always counts)."""
-    end = len(shape)
-    while end > 1 and shape[end - 1] == 1:
-        end -= 1
-    return tuple(shape[:end])
+def _inner(tensor: Tensor) -> tuple[int, ...]:
+    """The shape after the first dimension, without the trailing ones of a 1×1 kernel."""
+    shape = list(tensor.shape[1:])
+    while shape and shape[-1] == 1:
+        shape.pop()
+    return tuple(shape)
 
 
 def _refuse(verb: str, keys: set[str]) -> None:

@@ -131,15 +131,16 @@ class _RelationGate(nn.Module):
         self.embed_norm = nn.BatchNorm1d(3 * embedded)
         self.relate = nn.Linear(2 * tokens, related, bias=False)  # [W1 | W2]
         self.relate_norm = nn.BatchNorm1d(related)
+        last_norm = nn.BatchNorm1d(1)
+        if identity_start:
+            nn.init.zeros_(last_norm.weight)
         self.head = nn.Sequential(
             _convolution(1 + related, hidden),
             nn.BatchNorm1d(hidden),
             nn.ReLU(inplace=True),
             _convolution(hidden, 1),
-            nn.BatchNorm1d(1),
+            last_norm,
         )
-        if identity_start:
-            nn.init.zeros_(self.head[4].weight)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(N, F, n) -> (N, 1, n)."""

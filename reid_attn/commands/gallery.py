@@ -44,7 +44,7 @@ def _add_create(actions: Subparsers) -> None:
         actions,
         "create",
         "Make an empty gallery; only vectors of the run's model will fit into it.",
-        'reid-attn gallery create people --run runs/quickstart --purpose "lost children at the fair"',
+        'reid-attn gallery create people --run runs/quickstart --purpose "lost children"',
     )
     _add_folder(parser)
     parser.add_argument("--run", dest="model", metavar="RUN", required=True, help="a trained run")

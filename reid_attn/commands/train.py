@@ -2,8 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ._arguments import Subparsers, add_command
+
+if TYPE_CHECKING:
+    from ..settings import Settings
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -44,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
         evaluate_run(folder, folder, console)
 
 
-def _fresh(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
+def _fresh(arguments: argparse.Namespace) -> "tuple[Settings, Path]":
     from .. import storage
     from ..errors import UsageError
     from ..settings import load
@@ -61,7 +65,7 @@ def _fresh(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     return settings, folder
 
 
-def _resumed(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
+def _resumed(arguments: argparse.Namespace) -> "tuple[Settings, Path]":
     from ..errors import UsageError
     from ..models.weights import load_settings
 

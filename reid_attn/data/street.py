@@ -41,8 +41,8 @@ def draw_camera(generator: np.random.Generator) -> Camera:
     """A camera by chance."""
     return Camera(
         scene=_draw_scene(generator),
-        gain=np.exp(generator.uniform(-0.07, 0.07, 3)).astype(np.float32),
-        gamma=float(generator.uniform(0.82, 1.22)),
+        gain=np.exp(generator.uniform(-0.08, 0.08, 3)).astype(np.float32),
+        gamma=float(generator.uniform(0.85, 1.2)),
         saturation=float(generator.uniform(0.7, 1.05)),
         softness=float(generator.uniform(0.4, 0.9)),
     )
@@ -83,6 +83,7 @@ def _draw_scene(generator: np.random.Generator) -> Array:
         scene[:horizon, left:right] = _muted(generator) * tone[:horizon, :, None]
         left = right
     _furnish(scene, generator, horizon)
+    scene *= 1 + 0.3 * smooth_noise(generator, height, width, 70)[..., None]  # sun and shade
     return np.clip(scene, 0, 1).astype(np.float32)
 
 

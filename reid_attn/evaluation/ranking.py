@@ -243,7 +243,7 @@ class _Matches:
 
     def __init__(self, gallery: _Side) -> None:
         self._cameras = gallery.cameras
-        self._by_person = np.argsort(gallery.persons, kind="stable")
+        self._by_person = np.argsort(gallery.persons)
         self._persons = gallery.persons[self._by_person]
         self._nobody = np.flatnonzero(gallery.persons == JUNK)
 
@@ -337,7 +337,7 @@ def _check_pair(query: _Side, gallery: _Side, metric: Metric) -> None:
 
 def _no_valid_query(query: _Side, gallery: _Side) -> DataError:
     present = np.isin(query.persons, gallery.persons[gallery.persons != JUNK])
-    lost = int(np.count_nonzero(present & (query.persons != JUNK)))
+    lost = int(np.count_nonzero(present))
     return DataError(
         f"none of the {len(present)} queries has a match: {lost} have gallery pictures from their "
         f"own camera only, which the junk rule removes, and {len(present) - lost} have no picture "

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .. import storage
 from ..data import Picture
 from ..errors import DataError
-from ..evaluation import Ranking, evaluate
+from ..evaluation import Metric, Ranking, evaluate
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -59,7 +59,7 @@ class FeatureSet:
     gallery: Features
     source: str = field(default="")
 
-    def rank(self, metric: str = "cosine") -> Ranking:
+    def rank(self, metric: Metric = "cosine") -> Ranking:
         """CMC, mAP and the rest under the Market-1501 protocol."""
         q, g = self.query, self.gallery
         return evaluate(

@@ -175,10 +175,10 @@ class Gallery:
             if not meta.rows:
                 raise UsageError(f"the gallery {self._folder} is empty: add pictures first")
             try:
-                return self._ranked(self._index(meta), meta, vector, k, other_cameras_than)
+                return self._ranked(self._index(meta), vector, k, other_cameras_than)
             except DamagedError:  # of a row, or of an index of other rows: building it anew tells
                 self._built = self._build(meta)
-                return self._ranked(self._built.index, meta, vector, k, other_cameras_than)
+                return self._ranked(self._built.index, vector, k, other_cameras_than)
 
     def stats(self) -> Stats:
         """The gallery in figures."""
@@ -210,13 +210,10 @@ class Gallery:
         """
         return self._database.verify()
 
-    def _ranked(
-        self, index: ExactIndex, meta: Meta, vector: Vectors, k: int, camera: int | None
-    ) -> list[Hit]:
+    def _ranked(self, index: ExactIndex, vector: Vectors, k: int, camera: int | None) -> list[Hit]:
         """The `k` best rows that are not withheld, each read from the database."""
         now = int(time.time())
-        asked = min(k + self._database.withheld(camera, now), meta.rows)
-        scores, numbers = index.search(vector, asked)
+        scores, numbers = index.search(vector, k + self._database.withheld(camera, now))
         hits: list[Hit] = []
         for score, number in zip(scores[0].tolist(), numbers[0].tolist(), strict=True):
             row = self._database.row(number)

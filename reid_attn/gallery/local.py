@@ -215,7 +215,7 @@ class Database:
         """Errors of SQLite as errors of the project."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # of a damaged name in its message
             raise self._meaning(str(error)) from error
 
     def _meaning(self, text: str) -> ReidError:

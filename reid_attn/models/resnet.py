@@ -61,7 +61,7 @@ class ResNet50(nn.Module):
             planes = 64 * 2 ** (stage - 1)
             map_size = _strided(map_size, stride)
             layer = _stage(stage, depth, channels, planes, stride, stride_in_1x1, map_size, place)
-            self.add_module(f"layer{stage}", layer)
+            setattr(self, f"layer{stage}", layer)
             channels = planes * EXPANSION
             after_stages.append(_slot(place("stage", stage, channels, map_size)))
         self.stage_attention = nn.ModuleList(after_stages)
@@ -72,10 +72,10 @@ class ResNet50(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, 2048, h, w) with (h, w) = `map_size`."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        layers = (self.layer1, self.layer2, self.layer3, self.layer4)
-        for layer, attention in zip(layers, self.stage_attention, strict=True):
-            x = attention(layer(x))
-        return self.head_attention(x)
+        for stage, attention in enumerate(self.stage_attention, start=1):
+            x = attention(self.get_submodule(f"layer{stage}")(x))
+        out: Tensor = self.head_attention(x)
+        return out
 
 
 class _Bottleneck(nn.Module):
@@ -93,12 +93,9 @@ class _Bottleneck(nn.Module):
         self.conv1 = nn.Conv2d(channels, planes, kernel_size=1, stride=first, bias=False)
         self.bn1 = nn.BatchNorm2d(planes)
         replacement = slot("replace", planes, stride=second)
-        if replacement is None:
-            self.conv2 = nn.Conv2d(planes, planes, 3, stride=second, padding=1, bias=False)
-            self.conv2_attention = _slot(slot("conv2", planes))
-            self.bn2 = nn.BatchNorm2d(planes)
-        else:
-            self.conv2, self.conv2_attention, self.bn2 = replacement, nn.Identity(), nn.Identity()
+        self.conv2 = replacement or nn.Conv2d(planes, planes, 3, second, padding=1, bias=False)
+        self.conv2_attention = _slot(None if replacement else slot("conv2", planes))
+        self.bn2 = nn.Identity() if replacement else nn.BatchNorm2d(planes)
         self.bn2_attention = _slot(slot("bn2", planes))
         self.conv3 = nn.Conv2d(planes, out, kernel_size=1, bias=False)
         self.bn3 = nn.BatchNorm2d(out)
@@ -117,8 +114,8 @@ class _Bottleneck(nn.Module):
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2_attention(self.conv2(y))))
         y = self.bn3(self.conv3(self.bn2_attention(y)))
-        y = self.residual_attention(y)
-        return self.relu(y + self.downsample(x))
+        out: Tensor = self.relu(self.residual_attention(y) + self.downsample(x))
+        return out
 
 
 def _stage(

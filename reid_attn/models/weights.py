@@ -181,8 +181,7 @@ def _find_generation(run: Path, checkpoint: str) -> tuple[Path, int]:
 
 def _child() -> None:
     """In the child process: a pickle on the command line in, safetensors on standard output out."""
-    scalars = [np._core.multiarray.scalar, np.dtype, *_numpy_dtypes()]
-    with torch.serialization.safe_globals(scalars):
+    with torch.serialization.safe_globals(_numpy_scalars()):
         loaded = torch.load(sys.argv[1], map_location="cpu", weights_only=True)
     for name in ("state_dict", "model", "network"):
         if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
@@ -197,9 +196,10 @@ def _child() -> None:
     sys.stdout.buffer.write(to_bytes(tensors))
 
 
-def _numpy_dtypes() -> list[type]:
-    """torchreid stores its best rank-1 as a numpy scalar beside the weights."""
-    return [type(np.dtype(name)) for name in ("float32", "float64", "int64")]
+def _numpy_scalars() -> list[Any]:
+    """What a pickled numpy number needs: torchreid stores its best rank-1 as one."""
+    numbers = [np.float32(0), np.float64(0), np.int64(0)]
+    return [numbers[0].__reduce__()[0], np.dtype, *(type(number.dtype) for number in numbers)]
 
 
 def _download(name: str) -> Path:

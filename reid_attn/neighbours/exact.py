@@ -152,15 +152,15 @@ def _deserialise(faiss: Any, data: bytes) -> tuple[int, Ids, Vectors]:
     faiss.set_deserialization_vector_byte_limit(2 * len(data))
     try:
         index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
-        flat = faiss.downcast_index(index.index)
-        if type(index) is not faiss.IndexIDMap2 or type(flat) is not faiss.IndexFlatIP:
-            raise DamagedError("the index is of another kind than ours: build it again")
-        numbers = faiss.vector_to_array(flat.codes).view(np.float32)
-        return flat.d, faiss.vector_to_array(index.id_map), numbers.reshape(-1, flat.d)
-    except (AttributeError, MemoryError, RuntimeError, ValueError) as error:
+    except (MemoryError, RuntimeError) as error:
         raise DamagedError("the index cannot be read by FAISS: build it again") from error
     finally:
         faiss.set_deserialization_vector_byte_limit(limit)
+    flat: Any = faiss.downcast_index(index.index) if type(index) is faiss.IndexIDMap2 else None
+    if type(flat) is not faiss.IndexFlatIP or flat.d < 1:
+        raise DamagedError("the index is of another kind than ours: build it again")
+    numbers = faiss.vector_to_array(flat.codes).view(np.float32)
+    return flat.d, faiss.vector_to_array(index.id_map), numbers.reshape(-1, flat.d)
 
 
 @contextmanager

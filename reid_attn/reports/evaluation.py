@@ -1,7 +1,7 @@
 """From a run or a features file to `metrics.json`, `queries.json` and `report.html`."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from rich.console import Console
 from .. import storage
 from ..data import Dataset, load
 from ..errors import DataError
-from ..evaluation import Ranking, bootstrap, top
+from ..evaluation import Metric, Ranking, bootstrap, top
 from ..features import FeatureSet, extract_set
 from ..features.baselines import histograms, untrained
 from ..features.file import load_set
@@ -41,7 +41,7 @@ class Options:
     feature: str | None = None
     """`before_neck`, `after_neck`, or `both`: after it, with the other one beside it."""
     flip: bool = False
-    metric: str | None = None
+    metric: Metric | None = None
     baselines: bool = False
     """Measure the untrained network and the colour histogram too."""
 
@@ -55,23 +55,29 @@ def evaluate_run(run: Path, output: Path, console: Console, options: Options = O
         raise DataError(f"{settings.data.source} has no queries or no gallery to evaluate on")
     trained.network.to(choose_device("auto"))
     features = _extract(trained, dataset, settings, console)
-    comparisons = {}
+    comparisons, baselines = {}, {}
     if options.feature == "both":
         before = _with_feature(settings, "before_neck")
         comparisons["before the neck"] = _short(
             _extract(trained, dataset, before, console).rank(settings.evaluation.metric)
         )
     if options.baselines:
-        comparisons |= _baselines(settings, dataset, console)
-    provenance = _provenance(settings, trained, dataset)
-    _finish(features, settings.evaluation.metric, comparisons, provenance, output, console)
+        baselines = _baselines(settings, dataset, console)
+    facts = {
+        "comparisons": comparisons,
+        "baselines": baselines,
+        "provenance": _provenance(settings, trained, dataset),
+    }
+    _finish(features, settings.evaluation.metric, facts, output, console)
     _write_page(output, run.name, read_log(run), dump(settings))
 
 
-def evaluate_features(path: Path, output: Path, console: Console, metric: str = "cosine") -> None:
+def evaluate_features(
+    path: Path, output: Path, console: Console, metric: Metric = "cosine"
+) -> None:
     """Measure a features file made by any system."""
     provenance = {"features": str(path), "metric": metric, "re-ranking": "none", **_when()}
-    _finish(load_set(path), metric, {}, provenance, output, console)
+    _finish(load_set(path), metric, {"provenance": provenance}, output, console)
     _write_page(output, path.name, [], "")
 
 
@@ -122,19 +128,10 @@ def _short(ranking: Ranking) -> dict[str, float]:
 
 
 def _finish(
-    features: FeatureSet,
-    metric: str,
-    comparisons: Mapping[str, Any],
-    provenance: Mapping[str, str],
-    output: Path,
-    console: Console,
+    features: FeatureSet, metric: Metric, facts: Mapping[str, Any], output: Path, console: Console
 ) -> None:
     ranking = features.rank(metric)
-    metrics = ranking.as_dict() | {
-        "intervals": _intervals(ranking, features),
-        "comparisons": dict(comparisons),
-        "provenance": dict(provenance),
-    }
+    metrics = ranking.as_dict() | {"intervals": _intervals(ranking, features)} | dict(facts)
     best, worst = _lists(features, ranking, metric)
     queries = {
         "persons": features.query.persons.tolist(),
@@ -166,7 +163,7 @@ def _write_page(
 ) -> None:
     metrics = storage.read_json(source / METRICS_FILE)
     queries = storage.read_json(source / QUERIES_FILE)
-    baselines = {n: c["rank1"] for n, c in metrics["comparisons"].items() if "neck" not in n}
+    baselines = {name: scores["rank1"] for name, scores in metrics.get("baselines", {}).items()}
     report = Report(
         title=title,
         metrics=metrics,
@@ -181,7 +178,7 @@ def _write_page(
 
 
 def _lists(
-    features: FeatureSet, ranking: Ranking, metric: str
+    features: FeatureSet, ranking: Ranking, metric: Metric
 ) -> tuple[list[RankedList], list[RankedList]]:
     """The best and the worst queries with what the gallery answered."""
     q, g = features.query, features.gallery
@@ -238,14 +235,8 @@ def _ranked_list(plain: Mapping[str, Any]) -> RankedList:
     def path(name: str | None) -> Path | None:
         return None if name is None else Path(name)
 
-    hits = (Hit(**hit) for hit in plain["hits"])
-    return RankedList(
-        **{
-            **plain,
-            "query": path(plain["query"]),
-            "hits": tuple(replace(hit, picture=path(hit.picture)) for hit in hits),  # type: ignore[arg-type]
-        }
-    )
+    hits = tuple(Hit(**{**hit, "picture": path(hit["picture"])}) for hit in plain["hits"])
+    return RankedList(**{**plain, "query": path(plain["query"]), "hits": hits})
 
 
 def _provenance(settings: Settings, trained: Trained, dataset: Dataset) -> dict[str, str]:

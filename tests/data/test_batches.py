@@ -145,6 +145,20 @@ def test_a_picture_repeated_in_a_batch_is_augmented_twice(dataset: Dataset) -> N
     assert not torch.equal(batch.images[0], batch.images[1])
 
 
+def test_the_order_and_each_picture_have_their_own_draws(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = []
+
+    def record(*key: int) -> np.random.Generator:
+        keys.append(key)
+        return np.random.default_rng(key)
+
+    monkeypatch.setattr(batches, "_generator", record)
+    drawn = sum(len(batch.indices) for batch in train_batches(dataset, settings(seed=4), epoch=2))
+    assert keys == [(4, 2, place) for place in range(drawn + 1)]
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_torchs_own_generator_is_left_alone(dataset: Dataset, workers: int) -> None:
     before = torch.get_rng_state()

@@ -106,9 +106,10 @@ def test_unusable_values_are_refused(values: Any, persons: Any) -> None:
         bootstrap(values, persons)
 
 
-def test_pairs_of_different_length_are_refused() -> None:
+@pytest.mark.parametrize(("a", "b"), [([1.0, 2.0], [1.0]), ([1.0], [1.0, 2.0])])
+def test_pairs_of_different_length_are_refused(a: list[float], b: list[float]) -> None:
     with pytest.raises(DataError, match="do not fit"):
-        paired_bootstrap([1.0, 2.0], [1.0], [1, 2])
+        paired_bootstrap(a, b, [1, 2])
 
 
 @pytest.mark.parametrize("options", [{"resamples": 0}, {"level": 0.0}, {"level": 1.0}])

@@ -62,7 +62,7 @@ def test_a_cache_of_another_generation_is_never_used(folder, add_random, builds)
     assert (len(builds), state(folder)) == (2, "fresh")
 
 
-def test_a_cache_of_a_restored_gallery_is_never_used(folder, tmp_path, add_random):
+def test_a_cache_of_a_restored_gallery_is_never_used(folder, add_random, builds):
     """Same generation, model, dimension and number of rows; other vectors."""
     add_random(folder, 3)
     backup = (folder / NAME).read_bytes()
@@ -70,7 +70,8 @@ def test_a_cache_of_a_restored_gallery_is_never_used(folder, tmp_path, add_rando
     (folder / NAME).write_bytes(backup)
     later = add_random(folder, 2, seed=2)
     assert state(folder) == "stale"
-    assert nearest(folder, later[0])[0].source == "2-0.jpg"
+    assert [nearest(folder, v)[0].source for v in later] == ["2-0.jpg", "2-1.jpg"]
+    assert len(builds) == 2
 
 
 def test_any_changed_byte_is_noticed(folder, add_random, builds):
@@ -119,14 +120,20 @@ def forged(folder, rows, **changes):
         ([1, 2, 3], {"length": 5}),
         ([1, 2, 3], {"payload": b"written by another library"}),
         ([1, 2], {}),
-        ([5, 6, 7], {}),
     ],
 )
-def test_a_cache_that_only_claims_to_fit_is_built_again(folder, add_random, builds, rows, changes):
-    vectors = add_random(folder, 3)
+def test_a_cache_that_only_claims_to_fit_is_not_read(folder, add_random, rows, changes):
+    add_random(folder, 3)
     forged(folder, rows, **changes)
+    with Gallery.open(folder) as gallery:
+        assert cache.read(folder, gallery._meta()) is None
+
+
+def test_a_cache_of_rows_that_are_not_there_is_built_again(folder, add_random, builds):
+    vectors = add_random(folder, 3)
+    forged(folder, [5, 6, 7])
     assert nearest(folder, vectors[1], 3)[0].row == 2
-    assert len(builds) == 1
+    assert (len(builds), state(folder)) == (1, "fresh")
 
 
 def test_a_cache_that_cannot_be_written_is_no_error_of_the_search(folder, add_random, monkeypatch):

@@ -212,24 +212,26 @@ def test_a_file_that_is_no_database(folder):
         Gallery.open(folder)
 
 
-def test_a_structure_that_is_broken_inside(folder, add_random):
-    """A page of zeros: found by the check of the structure, before any row is read."""
-    add_random(folder, 50, dimension=DIMENSION)
+def test_a_structure_that_is_broken_where_opening_does_not_read(folder, add_random):
+    add_random(folder, 200)
     with (folder / NAME).open("r+b") as file:
-        file.seek(4096)
+        file.seek(-4096, os.SEEK_END)
         file.write(bytes(4096))
-    with pytest.raises(DamagedError, match="is damaged"):
+    with pytest.raises(DamagedError, match="the structure of the file"):
         Gallery.open(folder)
 
 
 def test_a_writer_that_waits_too_long_is_told_who_wrote_last(folder, monkeypatch):
     monkeypatch.setattr(local, "BUSY_SECONDS", 0)
     writer = f"last written by process {os.getpid()} on {platform.node()}"
-    with Gallery.open(folder) as gallery, Gallery.open(folder) as other:
-        with other._database.transaction("IMMEDIATE"):
-            with pytest.raises(LockedError, match=re.escape(writer)):
-                gallery.add_vectors(np.ones((1, DIMENSION)), ["a"], [1], ["a"], [b"1"])
-            assert len(gallery) == 0
+    with (
+        Gallery.open(folder) as gallery,
+        Gallery.open(folder) as other,
+        other._database.transaction("IMMEDIATE"),
+    ):
+        with pytest.raises(LockedError, match=re.escape(writer)):
+            gallery.add_vectors(np.ones((1, DIMENSION)), ["a"], [1], ["a"], [b"1"])
+        assert len(gallery) == 0
 
 
 @pytest.mark.parametrize(

@@ -114,14 +114,7 @@ def test_expired_pictures_are_not_found(tmp_path, add_random, monkeypatch):
         assert len(gallery.search(old[0], 6)) == 6
         monkeypatch.setattr("time.time", lambda: now + 2.5 * SECONDS_A_DAY)
         assert [hit.source for hit in gallery.search(old[0], 1)] == ["1-0.jpg"]
-    assert_can_be_added_again(folder, old)
-
-
-def assert_can_be_added_again(folder, vectors):
-    with Gallery.open(folder) as gallery:
-        entry = (vectors[:1], ["x"], [1], ["again"], [b"digest"])
-        assert gallery.add_vectors(*entry) == 1
-        assert gallery.add_vectors(*entry) == 0
+    add_random(folder, 5)  # the expired ones may come back
 
 
 def test_a_hit_cannot_hold_minus_one():

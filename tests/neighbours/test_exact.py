@@ -142,7 +142,9 @@ def test_wrong_numbers_are_refused(call: Any) -> None:
 
 
 @pytest.mark.parametrize("queries", [1, 4])
-def test_the_settings_of_faiss_are_as_before(queries: int) -> None:
+def test_the_settings_of_faiss_are_as_before(queries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faiss.cvar, "distance_compute_blas_threshold", 12_345)
+
     def settings() -> tuple[int, int]:
         return (
             faiss.cvar.distance_compute_blas_threshold,
@@ -219,6 +221,24 @@ def test_a_huge_claim_is_refused_before_memory_is_spent(monkeypatch: pytest.Monk
     data = filled().to_bytes()
     ExactIndex.from_bytes(data)
     assert limits == [2 * len(data), faiss.get_deserialization_vector_byte_limit()]
+
+
+def test_a_lack_of_memory_while_reading_is_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(_: np.ndarray) -> None:
+        raise MemoryError
+
+    data = filled().to_bytes()
+    monkeypatch.setattr(faiss, "deserialize_index", exhausted)
+    with pytest.raises(DamagedError, match="cannot be read"):
+        ExactIndex.from_bytes(data)
+
+
+def test_an_index_without_dimensions_is_refused() -> None:
+    data = bytearray(ExactIndex(7).to_bytes())
+    while 7 in data:
+        data[data.index(7)] = 0
+    with pytest.raises(DamagedError, match="build it again"):
+        ExactIndex.from_bytes(bytes(data))
 
 
 def test_every_truncation_is_refused() -> None:

@@ -102,7 +102,7 @@ def test_a_full_report_has_every_section(tmp_path: Path, report: Report) -> None
 
 def test_intervals_stand_below_their_number(tmp_path: Path, metrics: dict[str, Any]) -> None:
     without = written(tmp_path / "report.html", Report("features.npz", metrics))
-    metrics["intervals"] = {"mAP": [0.8412, 0.8765]}
+    metrics["intervals"] = {"mAP": [0.8412, 0.8769]}
     page = written(tmp_path / "report.html", Report("features.npz", metrics))
     assert "84.1% to 87.7%" in page.text and page.text.count("95% interval") == 1
     assert "95% interval" not in without.text

@@ -1,0 +1,18 @@
+"""The checksum of a record: no two records may encode alike."""
+
+import hashlib
+import itertools
+
+from reid_attn.gallery.record import checksum
+
+
+def test_records_that_look_alike_differ():
+    alike = [("ab", "c"), ("a", "bc"), ("abc",), ("abc", ""), (b"ab", "c"), ("", "abc")]
+    alike += [(1,), ("1",), (b"1",), (1.0,), (None,), ("None",), (), ("str 1 a",), ("a", "str 1 ")]
+    for one, other in itertools.combinations(alike, 2):
+        assert checksum(one) != checksum(other), (one, other)
+
+
+def test_the_encoding_is_the_one_of_galleries_that_exist():
+    written_out = b"int 1 7" + b"str 2 \xc3\xa9" + b"bytes 2 \x00\xff" + b"NoneType 4 None"
+    assert checksum((7, "é", b"\x00\xff", None)) == hashlib.sha256(written_out).digest()
