@@ -22,13 +22,18 @@ POINTER = "CURRENT"
 MANIFEST = "manifest.json"
 SCHEMA = 1
 
-_TEMPORARY = re.compile(r"\.(?P<pid>\d+)\.tmp$")
-_GENERATION = re.compile(r"gen-(?P<number>\d{6})$")
+_TEMPORARY = re.compile(r"\.(?P<pid>\d{1,9})\.tmp$", re.ASCII)
+_GENERATION = re.compile(r"gen-(?P<number>\d{6,})$", re.ASCII)
+_PLAIN_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` atomically; on `DiskError` the old file is untouched."""
-    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
+    """Replace `path` by `data` atomically.
+
+    On `DiskError` the old file is untouched, except when nothing but the last step failed, the
+    fsync of the folder: then the new one is there, whole, and may not survive a power loss.
+    """
+    temporary = path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")  # at most 255 bytes
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
@@ -42,8 +47,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     except OSError as error:
         _forget(temporary)
         raise DiskError(
-            f"could not write {path} ({error.strerror or error}): what was there before is "
-            "untouched; free some space or check the permissions, then run the command again"
+            f"could not write {path} ({error.strerror or error}): nothing is lost or half written; "
+            "free some space or check the permissions, then run the command again"
         ) from error
 
 
@@ -69,7 +74,9 @@ def append_line(path: Path, value: Mapping[str, Any]) -> None:
 def make_folder(path: Path) -> Path:
     """Make `path` and its parents, or accept what exists; returns `path`."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            path.mkdir(parents=True, exist_ok=True)
+            _sync_folder(path.parent)
     except OSError as error:
         raise DiskError(f"could not make the folder {path} ({error.strerror})") from error
     return path
@@ -88,7 +95,7 @@ def read_json(path: Path) -> Any:
     data = read_bytes(path)
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedError(f"{path} is not readable as JSON ({error})") from error
 
 
@@ -115,45 +122,42 @@ def sweep(folder: Path) -> None:
         if match and not _alive(int(match["pid"])):
             remove(path)
     for path in folder.glob("gen-*"):
-        if _GENERATION.match(path.name) and not (path / MANIFEST).exists():
+        if _GENERATION.match(path.name) and not os.path.exists(path / MANIFEST):
             remove(path)
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's only lock, which dies with its process; `LockedError` when it is taken."""
-    make_folder(folder)
-    path = folder / ".lock"
+    path = make_folder(folder) / ".lock"
     try:
-        file = open(path, "a+")
+        file = open(path, "ab+", buffering=0)
     except OSError as error:
         raise DiskError(f"could not open {path} ({error.strerror})") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
+        except BlockingIOError as error:
             file.seek(0)
-            owner = file.read().strip() or "unknown"
+            owner = file.read(20).decode("ascii", "replace") or "unknown"
             raise LockedError(
                 f"{folder} is in use by process {owner}: wait for it to end, or use another folder"
             ) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        except OSError as error:
+            raise DiskError(f"could not lock {path} ({error.strerror})") from error
         yield
 
 
 def write_generation(folder: Path, files: Mapping[str, bytes]) -> int:
     """Store `files` as the next generation of `folder` and make it current; returns its number."""
     number = max(generations(folder), default=0) + 1
-    target = _generation_folder(folder, number)
+    target = make_folder(_generation_folder(folder, number))
     for name, data in files.items():
         write_bytes(target / name, data)
-    manifest = {
-        "schema": SCHEMA,
-        "files": {n: {"bytes": len(d), "sha256": sha256(d)} for n, d in files.items()},
-    }
-    write_json(target / MANIFEST, manifest)
+    entries = {name: _entry(data) for name, data in files.items()}
+    write_json(target / MANIFEST, {"schema": SCHEMA, "files": entries})
     read_generation(folder, number)
     point_to(folder, number)
     return number
@@ -168,13 +172,15 @@ def point_to(folder: Path, number: int, pointer: str = POINTER) -> None:
 def current_generation(folder: Path, pointer: str = POINTER) -> int:
     """The number in the file `pointer`, after checking that generation's manifest against it."""
     target = read_json(folder / pointer)
-    try:
-        number, expected = int(target["generation"]), target["manifest_sha256"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DamagedError(f"{folder / pointer} does not name a generation") from error
+    number = target.get("generation") if isinstance(target, dict) else None
+    if type(number) is not int:
+        raise DamagedError(f"{folder / pointer} does not name a generation")
     manifest = _generation_folder(folder, number) / MANIFEST
-    if not manifest.exists() or sha256(read_bytes(manifest)) != expected:
-        raise DamagedError(f"{manifest} is damaged or missing.{_others(folder, number)}")
+    if sha256(_part(manifest, folder, number)) != target.get("manifest_sha256"):
+        raise DamagedError(
+            f"{folder / pointer} and {manifest} do not agree: one of them is damaged."
+            f"{_others(folder, number)}"
+        )
     return number
 
 
@@ -183,11 +189,10 @@ def read_generation(folder: Path, number: int) -> dict[str, bytes]:
     source = _generation_folder(folder, number)
     files = {}
     for name, entry in _manifest_files(source / MANIFEST).items():
-        path = source / name
-        data = path.read_bytes() if path.exists() else b""
-        if len(data) != entry["bytes"] or sha256(data) != entry["sha256"]:
+        data = _part(source / name, folder, number)
+        if _entry(data) != entry:
             raise DamagedError(
-                f"{path} is damaged (its SHA-256 differs from the manifest)."
+                f"{source / name} is damaged (its SHA-256 differs from the manifest)."
                 f"{_others(folder, number)}"
             )
         files[name] = data
@@ -196,15 +201,17 @@ def read_generation(folder: Path, number: int) -> dict[str, bytes]:
 
 def generations(folder: Path) -> list[int]:
     """The numbers of the complete generations of `folder`, oldest first."""
-    matches = (_GENERATION.match(p.name) for p in folder.glob("gen-*") if (p / MANIFEST).exists())
+    complete = (path.name for path in folder.glob("gen-*") if os.path.exists(path / MANIFEST))
+    matches = (_GENERATION.match(name) for name in complete)
     return sorted(int(match["number"]) for match in matches if match)
 
 
 def drop_generations(folder: Path, keep: set[int]) -> None:
     """Remove every generation whose number is not in `keep`."""
-    for number in generations(folder):
-        if number not in keep:
-            remove(_generation_folder(folder, number))
+    for number in set(generations(folder)) - keep:
+        unwanted = _generation_folder(folder, number)
+        remove(unwanted / MANIFEST)  # first, so that an interruption leaves an incomplete one
+        remove(unwanted)
 
 
 def _manifest_files(path: Path) -> dict[str, Any]:
@@ -212,9 +219,20 @@ def _manifest_files(path: Path) -> dict[str, Any]:
     files = manifest.get("files") if isinstance(manifest, dict) else None
     if not isinstance(files, dict) or manifest.get("schema") != SCHEMA:
         raise DamagedError(f"{path} is not a manifest of schema {SCHEMA}")
-    if any(Path(name).name != name for name in files):
-        raise DamagedError(f"{path} names a file outside its folder")
+    if not all(_PLAIN_NAME.fullmatch(name) for name in files):
+        raise DamagedError(f"{path} names a file that is not plainly one of its folder")
     return files
+
+
+def _entry(data: bytes) -> dict[str, Any]:
+    return {"bytes": len(data), "sha256": sha256(data)}
+
+
+def _part(path: Path, folder: Path, number: int) -> bytes:
+    try:
+        return read_bytes(path)
+    except DataError as error:
+        raise DamagedError(f"{error}.{_others(folder, number)}") from error
 
 
 def _generation_folder(folder: Path, number: int) -> Path:

@@ -15,4 +15,4 @@ def colour_histogram(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     red, green, blue = np.moveaxis(pixels.astype(np.intp) * _BINS // 256, -1, 0)
     bins = (red * _BINS + green) * _BINS + blue
     counts = np.bincount(bins.ravel(), minlength=_BINS**3)
-    return np.sqrt(counts / bins.size).astype(np.float32)
+    return np.asarray(np.sqrt(counts / bins.size), np.float32)

@@ -1,15 +1,15 @@
 """Drawing with numpy: signed distances, anti-aliased paint, smooth noise.
 
-A canvas is an array (H, W, 3) float32 with RGB in 0..1 and is painted in place. Distances are in
+A canvas is an array (H, W, 3) of floats with RGB in 0..1 and is painted in place. Distances are in
 pixels, negative inside; a pixel's coverage falls from 1 to 0 over the one pixel around the edge.
 """
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Array: TypeAlias = NDArray[np.float32]
+Array: TypeAlias = NDArray[np.floating[Any]]
 Point: TypeAlias = tuple[float, float]
 
 
@@ -23,20 +23,22 @@ def grid(height: int, width: int) -> tuple[Array, Array]:
 def paint(canvas: Array, distance: Array, colour: ArrayLike, opacity: float = 1.0) -> None:
     """Lay `colour`, (3,) or (H, W, 3), over the inside of a shape given by its distance (H, W)."""
     coverage = opacity * np.clip(0.5 - distance, 0, 1)[..., None]
-    canvas += coverage.astype(np.float32) * (np.asarray(colour, np.float32) - canvas)
+    canvas += coverage * (np.asarray(colour) - canvas)
 
 
 def ellipse(x: Array, y: Array, centre: Point, radii: Point) -> Array:
     """Distance to an axis-parallel ellipse, exact in the limit of a circle."""
     u, v = (x - centre[0]) / radii[0], (y - centre[1]) / radii[1]
-    return (np.hypot(u, v) - 1) * min(radii)
+    distance: Array = (np.hypot(u, v) - 1) * min(radii)
+    return distance
 
 
 def box(x: Array, y: Array, centre: Point, half: Point, corner: float = 0.0) -> Array:
     """Distance to a rectangle with half sides `half` and rounded corners."""
     u, v = np.abs(x - centre[0]) - half[0] + corner, np.abs(y - centre[1]) - half[1] + corner
     outside = np.hypot(np.maximum(u, 0), np.maximum(v, 0))
-    return outside + np.minimum(np.maximum(u, v), 0) - corner
+    distance: Array = outside + np.minimum(np.maximum(u, v), 0) - corner
+    return distance
 
 
 def capsule(
@@ -82,4 +84,5 @@ def blur(canvas: Array, sigma: float) -> Array:
 def _hats(size: int, knots: int, cell: float) -> Array:
     """Weights (size, knots) of linear interpolation between knots that lie `cell` pixels apart."""
     place = np.arange(size)[:, None] / cell
-    return np.maximum(0, 1 - np.abs(place - np.arange(knots)[None, :])).astype(np.float32)
+    weights: Array = np.maximum(0, 1 - np.abs(place - np.arange(knots)[None, :]))
+    return weights

@@ -64,7 +64,7 @@ class Stats:
     run: str
     keep_days: int | None
     bytes: int
-    """All files of the gallery's folder."""
+    """All files of the gallery."""
     cache: CacheState
     rebuild_seconds: float | None
     """What building the index took when it was last built; `None` when not known."""

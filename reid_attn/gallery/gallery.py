@@ -198,7 +198,7 @@ class Gallery:
             purpose=meta.purpose,
             run=meta.run,
             keep_days=meta.keep_days,
-            bytes=sum(path.stat().st_size for path in self._folder.iterdir() if path.is_file()),
+            bytes=sum(path.stat().st_size for path in self._folder.glob("[!.]*")),
             cache=state,
             rebuild_seconds=seconds,
         )

@@ -13,16 +13,16 @@ from ..settings import AttentionSettings, ModelSettings, Settings
 from .fit import refuse_misfit
 from .head import BNNeck, LinearClassifier
 from .pooling import AveragePooling, GeMPooling
-from .resnet import CHANNELS, ResNet50
+from .resnet import ResNet50
 
 
 class Output(NamedTuple):
     """What the network says about N pictures."""
 
     before_neck: Tensor
-    """(N, 2048): for the triplet loss."""
+    """(N, D), D = 2048 for ResNet-50: for the triplet loss."""
     after_neck: Tensor
-    """(N, 2048): for the classifier and, usually, for retrieval."""
+    """(N, D): for the classifier and, usually, for retrieval."""
     logits: Tensor | None
     """(N, identities) in training, None in evaluation."""
 
@@ -34,14 +34,15 @@ class Network(nn.Module):
         super().__init__()
         self.backbone = ResNet50(
             size,
+            settings.width,
             settings.last_stride,
             settings.stride_in_1x1,
             _BlockPlacer(settings.attention),
         )
         self.pooling = GeMPooling() if settings.pooling == "gem" else AveragePooling()
-        self.neck = BNNeck(CHANNELS) if settings.neck == "batch_norm" else nn.Identity()
-        self.classifier = _classifier(settings.attention, CHANNELS, identities)
-        self.dimension = CHANNELS
+        self.dimension = self.backbone.channels
+        self.neck = BNNeck(self.dimension) if settings.neck == "batch_norm" else nn.Identity()
+        self.classifier = _classifier(settings.attention, self.dimension, identities)
 
     def forward(self, images: Tensor) -> Output:
         """Pictures (N, 3, H, W), normalised, to `Output`."""

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 DEPTHS = (3, 4, 6, 3)
 EXPANSION = 4
-CHANNELS = 2048
 
 Place = Callable[..., nn.Module | None]
 """place(slot, stage, channels, size, **options of the slot) -> the block to put there, or None."""
@@ -33,6 +32,7 @@ class ResNet50(nn.Module):
 
     Args:
         size: (H, W) of the input pictures; tells each slot the size of its map.
+        width: planes of the first stage; 64 makes the ResNet-50 with its 2048 channels.
         last_stride: stride of layer4; 1 keeps the finer map that re-ID uses (BoT).
         stride_in_1x1: stride in a stage's first 1×1 (the original ResNet) instead of its 3×3.
             Weights trained one way load silently into the other and are then much worse.
@@ -42,23 +42,24 @@ class ResNet50(nn.Module):
     def __init__(
         self,
         size: tuple[int, int] = (256, 128),
+        width: int = 64,
         last_stride: int = 1,
         stride_in_1x1: bool = False,
         place: Place = nothing,
     ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
 
         map_size = _strided(_strided(size, 2), 2)
-        channels = 64
+        channels = width
         after_stages: list[nn.Module] = []
         for stage, (depth, stride) in enumerate(
             zip(DEPTHS, (1, 2, 2, last_stride), strict=True), start=1
         ):
-            planes = 64 * 2 ** (stage - 1)
+            planes = width * 2 ** (stage - 1)
             map_size = _strided(map_size, stride)
             layer = _stage(stage, depth, channels, planes, stride, stride_in_1x1, map_size, place)
             setattr(self, f"layer{stage}", layer)
@@ -66,11 +67,11 @@ class ResNet50(nn.Module):
             after_stages.append(_slot(place("stage", stage, channels, map_size)))
         self.stage_attention = nn.ModuleList(after_stages)
         self.head_attention = _slot(place("head", len(DEPTHS), channels, map_size))
-        self.map_size = map_size
+        self.channels, self.map_size = channels, map_size
         _initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 2048, h, w) with (h, w) = `map_size`."""
+        """(N, 3, H, W) -> (N, C, h, w) with C = `channels` and (h, w) = `map_size`."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for stage, attention in enumerate(self.stage_attention, start=1):
             x = attention(self.get_submodule(f"layer{stage}")(x))

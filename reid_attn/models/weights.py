@@ -198,8 +198,9 @@ def _child() -> None:
 
 def _numpy_scalars() -> list[Any]:
     """What a pickled numpy number needs: torchreid stores its best rank-1 as one."""
-    numbers = [np.float32(0), np.float64(0), np.int64(0)]
-    return [numbers[0].__reduce__()[0], np.dtype, *(type(number.dtype) for number in numbers)]
+    restore = np.float32(0).__reduce__()[0]
+    kinds = [type(np.dtype(name)) for name in ("float32", "float64", "int64")]
+    return [restore, np.dtype, *kinds]
 
 
 def _download(name: str) -> Path:

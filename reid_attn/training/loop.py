@@ -104,7 +104,9 @@ class _Training:
         position, self.network = self.position, self.network.train()
         started = time.monotonic()
         for batch in train_batches(self.dataset, self.settings, position.epoch, position.step):
-            rate = self._set_learning_rate(position.epoch + position.step / steps)
+            rate = self._learning_rate(steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
             losses, accuracy = self._step(batch)
             self._add_up(losses, accuracy, len(batch.labels))
             position.step += 1
@@ -152,16 +154,13 @@ class _Training:
                 f"fp32, or look at the pictures of the batch: {', '.join(pictures)}"
             )
 
-    def _set_learning_rate(self, epoch: float) -> float:
-        rate = learning_rate(
+    def _learning_rate(self, steps: int) -> float:
+        return learning_rate(
             self.settings.optimizer.learning_rate,
             self.settings.schedule,
-            epoch,
+            self.position.epoch + self.position.step / steps,
             self.settings.training.epochs,
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        return rate
 
     def _add_up(self, losses: Losses, accuracy: float, pictures: int) -> None:
         values = {name: value.item() for name, value in losses._asdict().items()}
@@ -172,7 +171,7 @@ class _Training:
         position, training = self.position, self.settings.training
         sums = position.sums
         means = {name: value / steps for name, value in sums.items() if name != "pictures"}
-        means["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        means["learning_rate"] = self._learning_rate(steps)
         means["images_per_second"] = sums["pictures"] / max(position.seconds, 1e-9)
         position.epoch, position.step = position.epoch + 1, 0
         position.sums, seconds, position.seconds = {}, position.seconds, 0.0

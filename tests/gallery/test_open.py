@@ -212,6 +212,14 @@ def test_a_file_that_is_no_database(folder):
         Gallery.open(folder)
 
 
+def test_a_damage_that_sqlite_cannot_put_into_words(folder):
+    """Its message quotes the name of the broken table, which is no UTF-8 any more."""
+    content = (folder / NAME).read_bytes().replace(b"tablepeople", b"table\xcfeople")
+    (folder / NAME).write_bytes(content.replace(b"CREATE TABLE people", b"CREATE TABLX people"))
+    with pytest.raises(DamagedError, match="is damaged"):
+        Gallery.open(folder)
+
+
 def test_a_structure_that_is_broken_where_opening_does_not_read(folder, add_random):
     add_random(folder, 200)
     with (folder / NAME).open("r+b") as file:

@@ -1,0 +1,139 @@
+"""The documents hold: commands parse, Python runs, settings resolve, paths and links exist."""
+
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reid_attn import __version__
+from reid_attn.commands import _parse
+from reid_attn.errors import UsageError
+from reid_attn.settings import load, resolve
+
+ROOT = Path(__file__).parents[2]
+MEASURED = ROOT / "docs/results"  # its tables come with their measurements, after the text
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("scripts/*.md")])
+CONFIGURATIONS = sorted(ROOT.glob("configs/**/*.yaml"))
+
+Document = pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", document.read_text(), re.M | re.S)
+
+
+def lines(language: str) -> list[str]:
+    """All lines of all blocks of one language, each once."""
+    found = [line for d in DOCUMENTS for block in blocks(d, language) for line in block.split("\n")]
+    return sorted({line for line in found if line})
+
+
+def in_heads() -> list[str]:
+    """The commands in the head comments of the configurations."""
+    heads = [path.read_text() for path in CONFIGURATIONS]
+    return sorted(line for head in heads for line in re.findall(r"^# +(reid-attn .+)$", head, re.M))
+
+
+def check_command(line: str) -> None:
+    """Raise unless the line calls a script that exists, or `reid-attn` as its parser wants it."""
+    program, *words = shlex.split(line)
+    if program == "reid-attn":
+        parsed = _parse(words)
+        if getattr(parsed, "config", None):
+            load(ROOT / parsed.config, parsed.overrides)
+    elif program != ".":  # which enters the virtual environment
+        assert program.startswith("scripts/")
+        assert os.access(ROOT / program, os.X_OK)
+
+
+@pytest.mark.parametrize("line", [*lines("sh"), *in_heads()])
+def test_command(line: str) -> None:
+    check_command(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("reid-attn evaluate runs/quickstart --flop", SystemExit),
+        ("reid-attn evaluate runs/quickstart extra", SystemExit),
+        ("reid-attn gallery find people", SystemExit),
+        ("reid-attn train configs/quickstart.yaml training.epoch=5", UsageError),
+        ("reid-attn train configs/slowstart.yaml", UsageError),
+        ("scripts/slowstart", AssertionError),
+        ("scripts/README.md", AssertionError),
+        ("sudo reboot", AssertionError),
+    ],
+)
+def test_wrong_command_is_noticed(line: str, error: type[BaseException]) -> None:
+    with pytest.raises(error):
+        check_command(line)
+
+
+@pytest.mark.parametrize(
+    ("name", "block"),
+    [(path.name, block) for path in DOCUMENTS for block in blocks(path, "python")],
+)
+def test_python(
+    name: str,
+    block: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    if "runs/quickstart" in block:
+        furnish(tmp_path, request.getfixturevalue("trained"), request.getfixturevalue("sample"))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, name, "exec"), {})
+
+
+def furnish(folder: Path, run: Path, sample: Path) -> None:
+    """Put the run and the pictures that the documents speak of into `folder`."""
+    (folder / "runs").mkdir()
+    (folder / "runs/quickstart").symlink_to(run)
+    pictures = sorted((sample / "query").glob("*.jpg"))
+    for name, picture in zip(("a", "b", "anna", "query"), pictures, strict=False):
+        shutil.copy(picture, folder / f"{name}.jpg")
+
+
+@Document
+def test_settings(document: Path) -> None:
+    for block in blocks(document, "yaml"):
+        resolve(yaml.safe_load(block), str(document))
+
+
+@Document
+def test_links(document: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)", document.read_text())
+    paths = [document.parent / target for target in targets if "://" not in target]
+    assert not [path for path in paths if not path.exists() and path.parent != MEASURED]
+
+
+@Document
+def test_paths(document: Path) -> None:
+    text = document.read_text()
+    named = re.findall(r"\b(?:configs|docs|reid_attn|scripts|tests)/[a-z0-9_/.]+\b", text)
+    assert not [path for path in named if not (ROOT / path).exists() and "docs/results" not in path]
+
+
+def test_modules_of_the_architecture() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    modules = re.findall(r"\b[a-z]+/[a-z0-9_]+\.py\b", text)
+    assert len(modules) > 20
+    assert not [module for module in modules if not (ROOT / "reid_attn" / module).exists()]
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_configuration(path: Path) -> None:
+    load(path)
+    assert len(path.read_text().splitlines()) <= 25
+
+
+def test_changelog_knows_the_version() -> None:
+    assert f"\n## {__version__} " in (ROOT / "CHANGELOG.md").read_text()

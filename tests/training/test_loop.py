@@ -1,0 +1,113 @@
+"""What the loop guards and records."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from reid_attn import storage
+from reid_attn.data import load
+from reid_attn.errors import DataError
+from reid_attn.models.weights import load_trained
+from reid_attn.settings import Settings, resolve
+from reid_attn.training import loop, read_log, train
+from reid_attn.training.log import MetricLog
+
+QUIET = Console(quiet=True)
+
+
+def changed(settings: Settings, **groups: dict) -> Settings:
+    values = settings.model_dump(mode="json")
+    for group, changes in groups.items():
+        values[group] |= changes
+    return resolve(values, "test")
+
+
+def test_the_log_has_a_row_an_epoch_and_an_evaluation(trained: Path, tiny: Settings) -> None:
+    rows = read_log(trained)
+    assert [(row["kind"], row["epoch"]) for row in rows] == [
+        ("train", 1),
+        ("evaluation", 1),
+        ("train", 2),
+        ("evaluation", 2),
+    ]
+    first = rows[0]
+    assert first["total"] == pytest.approx(first["identity"] + first["triplet"])
+    assert first["identity"] == pytest.approx(math.log(6), abs=1)
+    assert 0 <= rows[1]["mAP_trapezoid"] <= rows[1]["mAP"] <= 1
+
+
+def test_best_and_last_can_be_loaded(trained: Path) -> None:
+    last, best = load_trained(trained, "last"), load_trained(trained, "best")
+    scores = {row["epoch"]: row["mAP"] for row in read_log(trained) if row["kind"] == "evaluation"}
+    assert last.state["position"]["epoch"] == 2
+    assert best.state["position"]["epoch"] == max(scores, key=lambda epoch: scores[epoch])
+    assert not last.network.training
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_a_non_finite_step_updates_nothing(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The seventh step turns bad: the run stops before it, and the epoch before is kept."""
+    original, calls, seen = loop._Training._step, 0, {}
+
+    def poisoned(self, batch):
+        nonlocal calls
+        calls += 1
+        if calls == 7:
+            seen["before"] = {k: p.clone() for k, p in self.network.named_parameters()}
+            seen["network"] = self.network
+            if what == "loss":
+                batch.images[0, 0, 0, 0] = math.nan
+            else:
+                parameter = self.network.classifier.weight
+                parameter.register_hook(lambda gradient: gradient * math.nan)
+        return original(self, batch)
+
+    monkeypatch.setattr(loop._Training, "_step", poisoned)
+    with pytest.raises(DataError, match=rf"the {what} is nan in epoch 2, step 2.*\.jpg"):
+        train(tiny, load(tiny.data.source), tmp_path, QUIET)
+    for key, parameter in seen["network"].named_parameters():
+        assert torch.equal(parameter, seen["before"][key])
+    kept = load_trained(tmp_path)
+    assert kept.state["position"]["epoch"] == 1
+    assert all(tensor.isfinite().all() for tensor in kept.network.state_dict().values())
+
+
+def test_bfloat16_trains(tiny: Settings, tmp_path: Path) -> None:
+    settings = changed(tiny, training={"precision": "bf16", "epochs": 1})
+    train(settings, load(settings.data.source), tmp_path, QUIET)
+    assert math.isfinite(read_log(tmp_path)[0]["total"])
+    dtypes = {tensor.dtype for tensor in load_trained(tmp_path).network.parameters()}
+    assert dtypes == {torch.float32}
+
+
+def test_workers_change_nothing(tiny: Settings, trained: Path, tmp_path: Path) -> None:
+    settings = changed(tiny, data={"workers": 2})
+    train(settings, load(settings.data.source), tmp_path, QUIET)
+    found, expected = load_trained(tmp_path).network, load_trained(trained).network
+    for key, tensor in expected.state_dict().items():
+        assert torch.equal(found.state_dict()[key], tensor), key
+
+
+def test_old_checkpoints_are_dropped(tiny: Settings, tmp_path: Path) -> None:
+    settings = changed(tiny, training={"epochs": 4, "evaluate_every": 0})
+    train(settings, load(settings.data.source), tmp_path, QUIET)
+    assert storage.generations(tmp_path) == [3, 4]
+
+
+def test_a_log_line_cut_by_a_crash_is_left_out(tmp_path: Path) -> None:
+    log = MetricLog(tmp_path, tensorboard=False)
+    log.add("train", 1, {"total": 1.0})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "tra')
+    assert len(read_log(tmp_path)) == 1
+
+
+def test_tensorboard_shows_the_same_numbers(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    MetricLog(tmp_path, tensorboard=True).add("train", 1, {"total": 1.0})
+    assert list((tmp_path / "tensorboard").glob("events*"))

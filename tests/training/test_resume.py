@@ -1,0 +1,127 @@
+"""A stopped training goes on bit for bit."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from reid_attn import storage
+from reid_attn.data import load
+from reid_attn.errors import DamagedError, Interrupted, LockedError
+from reid_attn.models.weights import WEIGHTS, from_bytes
+from reid_attn.settings import Settings, dump
+from reid_attn.training import loop, read_log, train
+
+QUIET = Console(quiet=True)
+
+
+def weights(run: Path) -> dict[str, Tensor]:
+    files = storage.read_generation(run, storage.current_generation(run))
+    return from_bytes(files[WEIGHTS], "test")
+
+
+def equal(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
+
+
+def without_clock(run: Path) -> list[dict]:
+    clock = ("seconds", "images_per_second")
+    return [{k: v for k, v in row.items() if k not in clock} for row in read_log(run)]
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int) -> None:
+    """A signal arrives during the `step`-th step of this process."""
+    original, done = loop._Training._step, 0
+
+    def stepping(self, batch):
+        nonlocal done
+        done += 1
+        if done == step:
+            os.kill(os.getpid(), number)
+        return original(self, batch)
+
+    monkeypatch.setattr(loop._Training, "_step", stepping)
+
+
+STEPS = 10  # of the tiny settings: two epochs of five
+
+
+@pytest.mark.parametrize("step", range(1, STEPS + 1))
+def test_stopped_at_any_step(
+    tiny: Settings, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    run, dataset = tmp_path / "run", load(tiny.data.source)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step, signal.SIGINT)
+        with pytest.raises(Interrupted, match=f"--resume {run}") as stopped:
+            train(tiny, dataset, run, QUIET)
+    assert stopped.value.exit_code == 130
+    assert not equal(weights(run), weights(trained)) or step == STEPS
+    torch.manual_seed(999)  # another process starts with another random state
+    train(tiny, dataset, run, QUIET)
+    assert equal(weights(run), weights(trained))
+    assert without_clock(run) == without_clock(trained)
+
+
+def test_every_step_twice_interrupted(
+    tiny: Settings, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, dataset = tmp_path / "run", load(tiny.data.source)
+    for _ in range(STEPS):
+        with monkeypatch.context() as patch:
+            interrupt_at(patch, 1, signal.SIGTERM)
+            with pytest.raises(Interrupted) as stopped:
+                train(tiny, dataset, run, QUIET)
+        assert stopped.value.exit_code == 143
+    train(tiny, dataset, run, QUIET)
+    assert equal(weights(run), weights(trained))
+
+
+def test_killed_in_the_middle_goes_on_from_the_last_checkpoint(
+    tiny: Settings, trained: Path, tmp_path: Path
+) -> None:
+    """kill -9 after the first epoch's checkpoint: nothing is unreadable, the end is the same."""
+    run, config = tmp_path / "run", tmp_path / "tiny.yaml"
+    config.write_text(dump(tiny))
+    command = [sys.executable, "-m", "reid_attn", "train", str(config), "-o", str(run)]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+    while not (run / storage.POINTER).exists():
+        assert child.poll() is None
+    child.kill()
+    child.wait()
+    train(tiny, load(tiny.data.source), run, QUIET)
+    assert equal(weights(run), weights(trained))
+    assert without_clock(run) == without_clock(trained)
+
+
+def test_a_damaged_checkpoint_is_refused(tiny: Settings, trained: Path, tmp_path: Path) -> None:
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    path = run / f"gen-{storage.current_generation(run):06d}" / WEIGHTS
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DamagedError, match=WEIGHTS):
+        train(tiny, load(tiny.data.source), run, QUIET)
+
+
+def test_two_trainings_of_one_run_are_kept_apart(tiny: Settings, tmp_path: Path) -> None:
+    holder = "import sys; from pathlib import Path; from reid_attn import storage\n"
+    holder += "with storage.locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", holder, str(tmp_path)], stdin=-1, stdout=-1, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    with pytest.raises(LockedError, match=str(child.pid)):
+        train(tiny, load(tiny.data.source), tmp_path, QUIET)
+    child.communicate("")
