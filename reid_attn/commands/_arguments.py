@@ -1,6 +1,7 @@
 """What several commands' parsers share."""
 
 import argparse
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ def add_command(commands: Subparsers, name: str, purpose: str, example: str) -> 
     return commands.add_parser(
         name,
         help=purpose,
-        description=purpose,
+        description=textwrap.fill(purpose, 79),
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

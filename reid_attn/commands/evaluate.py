@@ -17,11 +17,21 @@ def add_parser(commands: Subparsers) -> None:
         "  reid-attn evaluate --features features.npz -o scores",
     )
     parser.add_argument("run_folder", type=Path, nargs="?", metavar="RUN", help="a trained run")
-    parser.add_argument("--features", type=Path, metavar="FILE.npz", help="instead of a run")
+    parser.add_argument(
+        "--features", type=Path, metavar="FILE.npz", help="a features file, instead of a run"
+    )
     parser.add_argument("--data", metavar="FORMAT:PATH", help="instead of the run's own data")
-    parser.add_argument("--feature", choices=("before_neck", "after_neck", "both"))
+    parser.add_argument(
+        "--feature",
+        choices=("before_neck", "after_neck", "both"),
+        help="which feature to compare (default: as the run's settings say)",
+    )
     parser.add_argument("--flip", action="store_true", help="average with the mirrored picture")
-    parser.add_argument("--metric", choices=("cosine", "euclidean"))
+    parser.add_argument(
+        "--metric",
+        choices=("cosine", "euclidean"),
+        help="how features are compared (default: as the run's settings say; cosine for a file)",
+    )
     parser.add_argument(
         "--baselines",
         action="store_true",
@@ -45,6 +55,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.features is not None:
         if arguments.output is None:
             raise UsageError("--features needs -o DIR to write metrics.json and report.html to")
+        asked = (arguments.data, arguments.feature, arguments.flip, arguments.baselines)
+        if any(asked) or arguments.checkpoint != "last":
+            raise UsageError("--features is ranked as it is: it goes with --metric and -o only")
         evaluate_features(
             arguments.features, arguments.output, console, arguments.metric or "cosine"
         )

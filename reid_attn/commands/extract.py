@@ -15,9 +15,11 @@ def add_parser(commands: Subparsers) -> None:
         "follow Market-1501.",
         "reid-attn extract runs/quickstart data/sample/bounding_box_test -o gallery.npz",
     )
-    parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="a trained run")
     parser.add_argument("images", type=Path, metavar="IMAGES", help="a picture or a folder")
-    parser.add_argument("-o", dest="output", type=Path, metavar="FILE.npz", required=True)
+    parser.add_argument(
+        "-o", dest="output", type=Path, metavar="FILE.npz", required=True, help="what to write"
+    )
     add_checkpoint(parser)
     parser.set_defaults(run=run)
 

@@ -14,7 +14,7 @@ def add_parser(commands: Subparsers) -> None:
         "Write a run's report.html again from its stored metrics, without evaluating it.",
         "reid-attn report runs/quickstart -o page",
     )
-    parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="a trained run")
     add_output(parser, "the run's folder")
     parser.set_defaults(run=run)
 

@@ -17,7 +17,7 @@ def add_parser(commands: Subparsers) -> None:
         "reid-attn retrieve runs/quickstart --query data/sample/query "
         "--gallery data/sample/bounding_box_test -k 10",
     )
-    parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="a trained run")
     parser.add_argument(
         "--query", type=Path, required=True, metavar="FILE|DIR", help="a picture or a folder"
     )

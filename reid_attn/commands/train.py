@@ -21,7 +21,10 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="a YAML file")
     parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="settings that replace the file's"
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="settings that replace the file's; reid_attn/settings.py explains each of them",
     )
     parser.add_argument("-o", dest="output", type=Path, metavar="RUN", help="default: runs/NAME")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run")

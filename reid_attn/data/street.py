@@ -14,6 +14,7 @@ Surface: TypeAlias = Callable[[np.random.Generator, Array, Array], Array]
 
 _SCENE = (160, 640)  # pixels; a picture is a window of it
 _PARKING = 84  # pixels for a car
+_CAST = 0.1  # how strong a camera's own tint is, about the share of light it adds or takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,13 @@ class Camera:
         return np.clip(255 * noisy + 0.5, 0, 255).astype(np.uint8)
 
 
-def draw_camera(generator: np.random.Generator) -> Camera:
-    """A camera by chance."""
+def draw_camera(generator: np.random.Generator, hue: float) -> Camera:
+    """A camera by chance, whose colours lean towards `hue` (in turns; 0 is red, 1/3 green)."""
+    lean = np.cos(2 * np.pi * (hue - np.arange(3) / 3))
     return Camera(
         scene=_scene(generator),
-        gain=np.exp(generator.uniform(-0.08, 0.08, 3)).astype(np.float32),
-        gamma=float(generator.uniform(0.85, 1.2)),
+        gain=np.exp(_CAST * lean),
+        gamma=float(generator.uniform(0.88, 1.14)),
         saturation=float(generator.uniform(0.7, 1.05)),
         softness=float(generator.uniform(0.4, 0.9)),
     )

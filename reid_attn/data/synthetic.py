@@ -41,9 +41,7 @@ def write_sample(folder: Path, persons: int, cameras: int, seed: int, pictures: 
     _check(persons=persons, cameras=cameras, pictures=pictures, seed=seed)
     shots = list(_plan(persons, cameras, pictures))
     _refuse_others(folder, {shot.name for shot in shots})
-    views = {
-        camera: draw_camera(_stream(seed, _CAMERA, camera)) for camera in range(1, cameras + 1)
-    }
+    views = {camera: _camera(camera, seed) for camera in range(1, cameras + 1)}
     for shot in shots:
         write_bytes(folder / shot.name, encode_jpeg(_take(shot, views[shot.camera], seed)))
 
@@ -94,6 +92,12 @@ def _refuse_others(folder: Path, names: set[str]) -> None:
 def _stream(seed: int, purpose: int, *numbers: int) -> np.random.Generator:
     """Random numbers of their own for every camera, person and picture, whatever else is drawn."""
     return np.random.default_rng([seed, purpose, *numbers])
+
+
+def _camera(camera: int, seed: int) -> Camera:
+    """Steps of the golden ratio keep the tints of any number of cameras apart."""
+    first = _stream(seed, _CAMERA, 0).random()
+    return draw_camera(_stream(seed, _CAMERA, camera), hue=first + camera * (np.sqrt(5) - 1) / 2)
 
 
 def _take(shot: _Shot, camera: Camera, seed: int) -> NDArray[np.uint8]:

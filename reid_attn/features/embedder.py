@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
 from ..models import fingerprint, load_trained
 from ..models.hardware import choose_device
 from .extract import Progress, extract, silent
+from .file import unit_rows
 
 
 class Embedder:
@@ -34,12 +34,4 @@ class Embedder:
         if not paths:
             return np.empty((0, self.dimension), np.float32)
         features = extract(self.network, paths, self.settings, progress)
-        lengths = np.linalg.norm(features, axis=1, keepdims=True)
-        bad = ~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0)
-        if bad.any():
-            raise DataError(
-                f"the network has no usable feature for {paths[int(bad.argmax())]}: it is zero or "
-                "not finite; was the training stopped too early?"
-            )
-        unit: NDArray[np.float32] = features / lengths
-        return unit
+        return unit_rows(features, paths)

@@ -9,7 +9,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,10 @@ class Features:
         cameras = np.array([picture.camera for picture in pictures], np.int64)
         return cls(vectors, persons, cameras, tuple(str(picture.path) for picture in pictures))
 
+    def unit(self) -> "Features":
+        """The same with vectors of length 1; `DataError` for one that is zero or not finite."""
+        return replace(self, vectors=unit_rows(self.vectors, self.names))
+
     @property
     def labelled(self) -> bool:
         """Whether every person and camera is known (unknown ones are -1)."""
@@ -65,6 +69,20 @@ class FeatureSet:
         return evaluate(
             q.vectors, q.persons, q.cameras, g.vectors, g.persons, g.cameras, metric=metric
         )
+
+
+def unit_rows(vectors: Floats, names: Sequence[object] = ()) -> Floats:
+    """Rows (N, D) of length 1; `DataError` names one that is zero or not finite."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    bad = ~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0)
+    if bad.any():
+        row = int(bad.argmax())
+        raise DataError(
+            f"the feature of {names[row] if names else f'row {row}'} is zero or not finite and "
+            "can be compared with nothing: extract it again with a trained network"
+        )
+    unit: Floats = vectors / lengths
+    return unit
 
 
 def load_set(path: Path) -> FeatureSet:
@@ -95,7 +113,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
     if not path.is_file():
         raise DataError(f"there is no features file {path}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError) as error:
         raise DataError(f"{path} is not a readable .npz file ({error})") from error

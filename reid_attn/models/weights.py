@@ -82,15 +82,15 @@ def initialise(network: Network, weights: str, stride_in_1x1: bool) -> None:
     """Put ImageNet weights into the backbone: `none`, a torchvision name, or a file's path."""
     if weights == "none":
         return
-    path = _download(weights) if weights in _PUBLISHED else Path(weights)
-    if not path.exists():
-        hint = nearest(weights, [*_PUBLISHED, "none"])
-        raise UsageError(f"model.weights: there is no file '{weights}'{hint}")
     if weights in _PUBLISHED and stride_in_1x1:
         raise MismatchError(
             f"{weights} has its stride in the 3×3: set model.stride_in_1x1=false, since the other "
             "layout would load silently and be much worse"
         )
+    path = _download(weights) if weights in _PUBLISHED else Path(weights)
+    if not path.exists():
+        hint = nearest(weights, [*_PUBLISHED, "none"])
+        raise UsageError(f"model.weights: there is no file '{weights}'{hint}")
     state = {k: v for k, v in read_state_dict(path).items() if not k.startswith("fc.")}
     backbone = network.backbone
     own = {key for key in backbone.state_dict() if "_attention." in key}

@@ -68,8 +68,9 @@ def evaluate_run(run: Path, output: Path, console: Console, options: Options = O
         "baselines": baselines,
         "provenance": _provenance(settings, trained, dataset),
     }
-    _finish(features, settings.evaluation.metric, facts, output, console)
+    metrics = _measure(features, settings.evaluation.metric, facts, output)
     _write_page(output, run.name, read_log(run), dump(settings))
+    _tell(console, metrics, output)
 
 
 def evaluate_features(
@@ -77,8 +78,9 @@ def evaluate_features(
 ) -> None:
     """Measure a features file made by any system."""
     provenance = {"features": str(path), "metric": metric, "re-ranking": "none", **_when()}
-    _finish(load_set(path), metric, {"provenance": provenance}, output, console)
+    metrics = _measure(load_set(path), metric, {"provenance": provenance}, output)
     _write_page(output, path.name, [], "")
+    _tell(console, metrics, output)
 
 
 def rewrite_report(run: Path, output: Path) -> Path:
@@ -127,9 +129,10 @@ def _short(ranking: Ranking) -> dict[str, float]:
     return {name: getattr(ranking, name) for name in ("rank1", "mAP", "mAP_trapezoid", "mINP")}
 
 
-def _finish(
-    features: FeatureSet, metric: Metric, facts: Mapping[str, Any], output: Path, console: Console
-) -> None:
+def _measure(
+    features: FeatureSet, metric: Metric, facts: Mapping[str, Any], output: Path
+) -> dict[str, Any]:
+    """Rank, and store the scores of the whole and of each query; returns the former."""
     ranking = features.rank(metric)
     metrics = ranking.as_dict() | {"intervals": _intervals(ranking, features)} | dict(facts)
     best, worst = _lists(features, ranking, metric)
@@ -143,7 +146,13 @@ def _finish(
     storage.make_folder(output)
     storage.write_json(output / QUERIES_FILE, queries)
     storage.write_json(output / METRICS_FILE, metrics)
+    return metrics
+
+
+def _tell(console: Console, metrics: Mapping[str, Any], output: Path) -> None:
+    """Print the scores, last of all: a reader who stops listening must not cost the report."""
     print_metrics(console, metrics)
+    console.print(f"{output / METRICS_FILE}\n{output / PAGE}", soft_wrap=True)
 
 
 def _intervals(ranking: Ranking, features: FeatureSet) -> dict[str, list[float]]:

@@ -38,7 +38,7 @@ def retrieve(
     embedder = Embedder(run, checkpoint)
     queries = embed_pictures(embedder, query, console)
     if gallery.suffix == ".npz":
-        stored = load(gallery)
+        stored = load(gallery).unit()
         _check_comparable(embedder, stored, gallery)
     else:
         stored = embed_pictures(embedder, gallery, console)
@@ -84,14 +84,17 @@ def embed_pictures(embedder: Embedder, place: Path, console: Console) -> Feature
 
 
 def rank(queries: Features, gallery: Features, k: int) -> list[RankedList]:
-    """The `k` most similar gallery pictures of each query, same-camera junk left out."""
+    """The `k` most similar gallery pictures of each query, unit vectors on both sides.
+
+    The query's own file is left out, and same-camera junk where it is known.
+    """
     if not len(gallery):
         raise DataError("the gallery is empty: there is nothing to search")
     index = ExactIndex(gallery.vectors.shape[1])
     index.add(np.arange(len(gallery)), gallery.vectors)
     judged = queries.labelled and gallery.labelled
-    most_junk = _most_junk(queries, gallery) if judged else 0
-    scores, rows = index.search(queries.vectors, k + most_junk)
+    left_out = 1 + (_most_junk(queries, gallery) if judged else 0)  # 1: the query's own file
+    scores, rows = index.search(queries.vectors, k + left_out)
     return [_ranked(queries, gallery, q, scores[q], rows[q], k, judged) for q in range(len(rows))]
 
 
@@ -118,7 +121,8 @@ def _ranked(
     hits = []
     for row, score in zip(rows, scores, strict=True):
         same_person = bool(gallery.persons[row] == person)
-        if judged and same_person and gallery.cameras[row] == camera:
+        junk = judged and same_person and gallery.cameras[row] == camera
+        if junk or (gallery.names and _same_file(gallery.names[row], queries.names[query])):
             continue
         hits.append(
             Hit(
@@ -131,6 +135,10 @@ def _ranked(
         )
     name = Path(queries.names[query])
     return RankedList(name, _label(person), _label(camera), tuple(hits[:k]), None)
+
+
+def _same_file(first: str, second: str) -> bool:
+    return first == second or Path(first).resolve() == Path(second).resolve()
 
 
 def _label(number: int) -> str:
