@@ -234,7 +234,7 @@ class _PlainLoader(yaml.SafeLoader):
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         """Dates, and octal, hexadecimal or base-60 numbers, stay text; strict types refuse it."""
-        if kind is yaml.ScalarNode and implicit[0] and _CONVERTED.match(value):
+        if kind is yaml.ScalarNode and _CONVERTED.match(value):
             return self.DEFAULT_SCALAR_TAG
         return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
 

@@ -167,8 +167,11 @@ def test_every_option_is_written_out() -> None:
 
 
 def test_the_digest_is_that_of_the_values_and_not_of_their_order() -> None:
-    one = resolve({"seed": 1, "loss": {"margin": 0.5, "triplet": 2.0}}, "one")
-    two = resolve({"loss": {"triplet": 2, "margin": 0.5}, "seed": 1}, "two")
+    def block(options: dict[str, Any]) -> dict[str, Any]:
+        return {"attention": [{"name": "rga", "options": options}]}
+
+    one = resolve({"seed": 1, "model": block({"spatial": True, "channel": False})}, "one")
+    two = resolve({"model": block({"channel": False, "spatial": True}), "seed": 1}, "two")
     assert one.digest() == two.digest()
     assert len(one.digest()) == 64
 
@@ -249,6 +252,8 @@ def test_a_value_of_another_type_is_refused_by_name(read: Loader, key: str) -> N
         ("seed: 1:30", "'seed' = '1:30' is refused"),
         ("seed: 2024-01-01", "'seed' = '2024-01-01' is refused"),
         ("model: {last_stride: yes}", "'model.last_stride' = True is refused"),
+        ("model: {last_stride: 0}", "'model.last_stride' = 0 is refused"),
+        ("model: {last_stride: 3}", "'model.last_stride' = 3 is refused"),
         ("seed: 9223372036854775808", "'seed' = 9223372036854775808 is refused"),
         ("model: {attention: [{slot: head}]}", r"'model.attention.0.name' must be given$"),
         ("model: {attention: [{name: a, stages: [1, 5]}]}", "'model.attention.0.stages.1' = 5 is"),
@@ -328,6 +333,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         ("loss.margin=.5", "loss.margin", 0.5),
         ("name=nan", "name", "nan"),
         ("name=infinity", "name", "infinity"),
+        ("name=1e3x", "name", "1e3x"),
         ("training.channels_last=false", "training.channels_last", False),
         ("schedule.milestones=[3, 5]", "schedule.milestones", (3, 5)),
         ("data.source=folder:a=b c", "data.source", "folder:a=b c"),

@@ -14,7 +14,9 @@ Surface: TypeAlias = Callable[[np.random.Generator, Array, Array], Array]
 
 _SCENE = (160, 640)  # pixels; a picture is a window of it
 _PARKING = 84  # pixels for a car
-_CAST = 0.1  # how strong a camera's own tint is, about the share of light it adds or takes
+# A camera's own tint, and its drift from picture to picture (the spread of each channel), as the
+# logarithm of the gain. They set how far a colour histogram comes.
+_CAST, _DRIFT = 0.07, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Camera:
         """The picture (H, W, 3) that this camera takes of `canvas`."""
         grey = canvas.mean(axis=2, keepdims=True)
         colours = np.clip(grey + self.saturation * (canvas - grey), 0, 1) ** self.gamma
-        light = generator.uniform(0.8, 1.15) * self.gain
+        light = generator.uniform(0.8, 1.15) * np.exp(generator.normal(0, _DRIFT, 3)) * self.gain
         noisy = blur(colours * light, self.softness) + generator.normal(0, 0.012, canvas.shape)
         return np.clip(255 * noisy + 0.5, 0, 255).astype(np.uint8)
 

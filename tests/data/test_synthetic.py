@@ -176,14 +176,21 @@ def test_a_logo_is_on_the_chest_alone() -> None:
     assert cloth.at(u, v, chest=False).max() == 0
 
 
-def test_cameras_render_one_thing_differently() -> None:
+def test_cameras_lean_towards_their_hue() -> None:
     canvas = np.full((HEIGHT, WIDTH, 3), 0.5, np.float32)
-    first, second = (
-        draw_camera(np.random.default_rng(seed)).expose(canvas, np.random.default_rng(0))
-        for seed in (1, 2)
+    red, cyan = (
+        draw_camera(np.random.default_rng(0), hue).expose(canvas, np.random.default_rng(0))
+        for hue in (0.0, 0.5)
     )
-    assert first.dtype == np.uint8
-    assert np.abs(first.mean((0, 1)) - second.mean((0, 1))).max() > 3
+    assert red.dtype == np.uint8
+    lean = red.mean((0, 1)) - cyan.mean((0, 1))
+    assert lean[0] > 5 > -3 > max(lean[1:])
+
+
+def test_cameras_of_one_set_have_hues_apart() -> None:
+    gains = np.stack([synthetic._camera(camera, seed=0).gain for camera in range(1, 7)])
+    distances = np.linalg.norm(gains[:, None] - gains, axis=2) + np.eye(6)
+    assert distances.min() > 0.03
 
 
 def histograms(pictures: Sequence[Picture]) -> NDArray[np.float32]:

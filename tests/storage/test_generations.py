@@ -12,7 +12,7 @@ import pytest
 from disk import Disk, Killed
 
 from reid_attn import storage
-from reid_attn.errors import DataError, DiskError
+from reid_attn.errors import DamagedError, DataError, DiskError
 
 FILES = {"weights.bin": b"weights", "state.json": b"{}"}
 
@@ -100,6 +100,22 @@ def test_no_failing_call_loses_a_generation(
         if number > len(calls):
             break
     assert refused > 20, "too few calls have failed"
+
+
+def test_a_generation_that_reads_back_otherwise_is_not_made_current(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, replace = current(run), os.replace
+
+    def corrupt(source: Path, target: Path) -> None:
+        if target.name == "weights.bin":
+            source.write_bytes(b"w3ights")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", corrupt)
+    with pytest.raises(DamagedError, match=r"gen-000004/weights\.bin is damaged"):
+        storage.write_generation(run, FILES)
+    assert current(run) == before
 
 
 def test_no_interruption_leaves_half_a_generation(tmp_path: Path, disk: Disk) -> None:

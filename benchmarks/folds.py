@@ -1,0 +1,161 @@
+"""Train configurations on folds of one data set and compare them, paired by query.
+
+    .venv/bin/python -m benchmarks.folds configs/small/baseline.yaml configs/small/rga_sc.yaml \
+        --data ../shared/data/campus -o runs/campus --table docs/results/campus.md \
+        model.weights=../shared/weights/resnet50_imagenet_stride_in_1x1.pth
+
+`--data` holds one Market-1501 tree a fold. Finished runs are kept and stopped ones go on, so the
+command can be repeated; whatever has not finished stands in the table as *not run*. The scores are
+those of the last epoch.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from reid_attn import storage
+from reid_attn.commands import main as reid_attn
+from reid_attn.evaluation import bootstrap, paired_bootstrap
+from reid_attn.models.hardware import choose_device, choose_precision
+from reid_attn.models.weights import load_settings
+from reid_attn.training import read_log
+
+
+class Scores(NamedTuple):
+    """Per query of all finished folds, folds one after the other."""
+
+    persons: NDArray[np.int64]
+    rank1: NDArray[np.float64]
+    mAP: NDArray[np.float64]
+
+
+def main() -> int:
+    """Train what is missing, then write the table."""
+    arguments = _parse()
+    folds = sorted(path for path in arguments.data.iterdir() if path.is_dir())
+    runs = {c: [arguments.output / f"{c.stem}-{f.name}" for f in folds] for c in arguments.configs}
+    for index, fold in enumerate(folds):  # fold by fold, so that what is finished is paired
+        for config in arguments.configs:
+            if not arguments.only_table and not _finished(runs[config][index]):
+                code = _train(config, fold, runs[config][index], arguments.overrides)
+                if code:
+                    return code
+            storage.write_text(arguments.table, _table(runs, folds))
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("configs", nargs="+", metavar="CONFIG|key=value")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("-o", dest="output", type=Path, required=True)
+    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--only-table", action="store_true", help="train nothing")
+    arguments, rest = parser.parse_known_args()
+    words = [*arguments.configs, *rest]
+    arguments.overrides = [word for word in words if "=" in word]
+    arguments.configs = [Path(word) for word in words if "=" not in word]
+    return arguments
+
+
+def _train(config: Path, fold: Path, run: Path, overrides: list[str]) -> int:
+    if (run / storage.POINTER).exists():
+        return reid_attn(["train", "--resume", str(run)])
+    source = f"data.source=market1501:{fold}"
+    return reid_attn(["train", str(config), "-o", str(run), source, *overrides])
+
+
+def _finished(run: Path) -> bool:
+    return (run / "metrics.json").exists()
+
+
+def _scores(runs: list[Path]) -> Scores | None:
+    queries = [storage.read_json(run / "queries.json") for run in runs if _finished(run)]
+    if not queries:
+        return None
+    persons = np.concatenate([np.array(q["persons"], np.int64) for q in queries])
+    first = np.concatenate([np.array(q["first_hit"], np.float64) for q in queries])
+    precision = np.concatenate([np.array(q["average_precision"], np.float64) for q in queries])
+    return Scores(persons, np.where(np.isnan(first), np.nan, first == 0), precision)
+
+
+def _table(runs: dict[Path, list[Path]], folds: list[Path]) -> str:
+    names = [fold.name for fold in folds]
+    lines = [
+        f"| configuration | {' | '.join(names)} | mean | 95 % over persons | minutes a run |",
+        f"|---|{'---|' * (len(names) + 3)}",
+        *(_row(config, its) for config, its in runs.items()),
+        "",
+        *_comparisons(runs),
+        *_made(runs),
+    ]
+    return "Rank-1 / mAP (plain) in percent, last epoch.\n\n" + "\n".join(lines) + "\n"
+
+
+def _row(config: Path, runs: list[Path]) -> str:
+    cells, values, minutes = [], [], []
+    for run in runs:
+        if not _finished(run):
+            cells.append("*not run*")
+            continue
+        metrics = storage.read_json(run / "metrics.json")
+        values.append((metrics["rank1"], metrics["mAP"]))
+        cells.append(f"{metrics['rank1']:.1%} / {metrics['mAP']:.1%}".replace("%", ""))
+        minutes.append(sum(row.get("seconds", 0) for row in read_log(run)) / 60)
+    scores = _scores(runs)
+    if scores is None:
+        return f"| `{config}` | {' | '.join(cells)} | – | – | – |"
+    rank1, mean_ap = np.mean(values, axis=0) * 100
+    mean = f"{rank1:.1f} / {mean_ap:.1f}" + ("" if len(values) == len(runs) else " (unfinished)")
+    intervals = [bootstrap(scores.rank1, scores.persons), bootstrap(scores.mAP, scores.persons)]
+    spread = ", ".join(f"{100 * i.low:.1f} to {100 * i.high:.1f}" for i in intervals)
+    return f"| `{config}` | {' | '.join(cells)} | {mean} | {spread} | {np.mean(minutes):.0f} |"
+
+
+def _comparisons(runs: dict[Path, list[Path]]) -> list[str]:
+    """Each configuration against the first, over the folds that both have finished."""
+    (first, base), *others = runs.items()
+    lines = []
+    for config, its in others:
+        both = [(a, b) for a, b in zip(base, its, strict=True) if _finished(a) and _finished(b)]
+        old, new = (_scores([pair[side] for pair in both]) for side in (0, 1))
+        if old is None or new is None:
+            continue
+        differences = []
+        for name in ("rank1", "mAP"):
+            change = paired_bootstrap(getattr(old, name), getattr(new, name), old.persons)
+            differences.append(
+                f"{name} {100 * change.mean:+.1f} points "
+                f"(95 % {100 * change.low:+.1f} to {100 * change.high:+.1f})"
+            )
+        lines.append(
+            f"`{config}` against `{first}`, the same queries of {len(both)} folds, persons drawn "
+            f"10,000 times: {'; '.join(differences)}.\n"
+        )
+    return lines
+
+
+def _made(runs: dict[Path, list[Path]]) -> list[str]:
+    finished = [run for its in runs.values() for run in its if _finished(run)]
+    if not finished:
+        return []
+    settings = load_settings(finished[0])
+    device = choose_device(settings.training.device)
+    precision = choose_precision(settings.training.precision, device)
+    size = f"{settings.data.height}×{settings.data.width}"
+    return [
+        f"Pictures {size}, {settings.training.epochs} epochs, seed {settings.seed}, {precision}, "
+        f"{device.type} with {torch.get_num_threads()} threads, torch {torch.__version__}.",
+        "",
+        f"Made by `python -m benchmarks.folds {shlex.join(sys.argv[1:])}`.",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""`extract` and `retrieve`, as they are called."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reid_attn.commands import main
+from reid_attn.data.images import find
+from reid_attn.data.market1501 import parse_name
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "ranked.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def retrieve(run: Path, query: Path, gallery: Path, out: Path, *more: str) -> int:
+    command = ["retrieve", str(run), "--query", str(query), "--gallery", str(gallery)]
+    return main([*command, "-o", str(out), *more])
+
+
+def test_a_market_folder_is_judged_and_its_junk_left_out(
+    trained: Path, sample: Path, tmp_path: Path
+) -> None:
+    gallery = sample / "bounding_box_test"
+    assert retrieve(trained, sample / "query", gallery, tmp_path, "-k", "1000") == 0
+    found = rows(tmp_path)
+    kept = [p for p in find(gallery) if not p.name.startswith("-1")]
+    for query in find(sample / "query"):
+        person, camera = parse_name(query.name)
+        answers = [row for row in found if row["query"] == str(query)]
+        junk = sum(parse_name(p.name) == (person, camera) for p in kept)
+        assert len(answers) == len(kept) - junk
+        assert [int(row["rank"]) for row in answers] == list(range(1, len(answers) + 1))
+        scores = [float(row["score"]) for row in answers]
+        assert scores == sorted(scores, reverse=True)
+        for row in answers:
+            assert (row["correct"] == "1") == (int(row["person"]) == person)
+            assert (int(row["person"]), int(row["camera"])) != (person, camera)
+    assert "✓" in (tmp_path / "ranked.html").read_text()
+
+
+def test_a_features_file_gives_the_same_lists(trained: Path, sample: Path, tmp_path: Path) -> None:
+    gallery, file = sample / "bounding_box_test", tmp_path / "gallery.npz"
+    assert main(["extract", str(trained), str(gallery), "-o", str(file)]) == 0
+    retrieve(trained, sample / "query", gallery, tmp_path / "a")
+    retrieve(trained, sample / "query", file, tmp_path / "b")
+    assert rows(tmp_path / "a")
+    for a, b in zip(rows(tmp_path / "a"), rows(tmp_path / "b"), strict=True):
+        assert float(a.pop("score")) == pytest.approx(float(b.pop("score")), abs=2e-6)
+        assert a == b
+
+
+def test_pictures_without_labels_are_not_judged_and_not_found_as_themselves(
+    trained: Path, sample: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    for number, path in enumerate(find(sample / "query")):
+        shutil.copy(path, folder / f"picture {number}.jpg")
+    query = folder / "picture 3.jpg"
+    assert retrieve(trained, query, folder, tmp_path / "out", "-k", "99") == 0
+    found = rows(tmp_path / "out")
+    assert len(found) == len(find(folder)) - 1
+    assert str(query) not in {row["picture"] for row in found}
+    assert {row["correct"] for row in found} == {""}
+    assert not list(folder.glob("*.npz"))
+
+
+def test_features_of_another_network_are_refused(
+    trained: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ones = {"features": np.ones((2, 256), np.float32), "ids": np.ones(2, int)}
+    ones["cams"] = ones["ids"]
+    np.savez(tmp_path / "other.npz", **ones, fingerprint="0" * 64)
+    assert retrieve(trained, sample / "query", tmp_path / "other.npz", tmp_path / "out") == 5
+    assert "extracted with another network" in capsys.readouterr().err
+    ones["features"] = np.ones((2, 7), np.float32)
+    np.savez(tmp_path / "other.npz", **ones)
+    assert retrieve(trained, sample / "query", tmp_path / "other.npz", tmp_path / "out") == 5
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"), [("query", r"broken.jpg"), ("gallery", r"broken.jpg")]
+)
+def test_an_unreadable_picture_is_named(
+    trained: Path,
+    sample: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    broken: str,
+    message: str,
+) -> None:
+    places = {}
+    for name in ("query", "gallery"):
+        places[name] = tmp_path / name
+        places[name].mkdir()
+        shutil.copy(find(sample / "query")[0], places[name] / "sound.jpg")
+    (places[broken] / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    assert retrieve(trained, places["query"], places["gallery"], tmp_path / "out") == 3
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("k", "code", "message"), [("0", 2, "at least 1"), ("-3", 2, "at least 1")]
+)
+def test_k_must_be_positive(
+    trained: Path,
+    sample: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    k: str,
+    code: int,
+    message: str,
+) -> None:
+    query = sample / "query"
+    assert retrieve(trained, query, query, tmp_path, f"-k={k}") == code
+    assert message in capsys.readouterr().err
+
+
+def test_an_empty_gallery(
+    trained: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert retrieve(trained, sample / "query", tmp_path / "empty", tmp_path / "out") == 3
+    assert "there is no picture at" in capsys.readouterr().err
