@@ -148,12 +148,14 @@ def _slot(block: nn.Module | None) -> nn.Module:
 
 
 def _initialise(network: ResNet50) -> None:
-    """He initialisation of the backbone's own convolutions; blocks keep their own start."""
-    own = [network.conv1]
-    own += [
-        module
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d) and name.startswith("layer") and "_attention" not in name
-    ]
-    for convolution in own:
-        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    """He initialisation of the backbone's own convolutions; blocks keep their own start.
+
+    The last norm of each bottleneck starts at 0, so that every block starts as the identity and a
+    network without pretrained weights learns sooner (Goyal et al. 2017, arXiv 1706.02677, 5.1).
+    """
+    for name, module in network.named_modules():
+        own = name == "conv1" or (name.startswith("layer") and "_attention" not in name)
+        if own and isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, _Bottleneck):
+            nn.init.zeros_(module.bn3.weight)
