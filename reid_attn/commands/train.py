@@ -36,7 +36,6 @@ def run(arguments: argparse.Namespace) -> None:
     """Train or resume, then evaluate the last checkpoint."""
     from rich.console import Console
 
-    from .. import storage
     from ..data import load
     from ..reports.evaluation import evaluate_run
     from ..training import train
@@ -44,11 +43,27 @@ def run(arguments: argparse.Namespace) -> None:
     settings, folder = _resumed(arguments) if arguments.resume else _fresh(arguments)
     dataset = load(settings.data.source, settings.data.camera_pattern)
     if arguments.overwrite:
-        storage.remove(folder)
+        _remove_run(folder)
     console = Console()
     train(settings, dataset, folder, console)
     if dataset.query and dataset.gallery:
         evaluate_run(folder, folder, console)
+
+
+def _remove_run(folder: Path) -> None:
+    """Remove what training wrote; a folder of anything else is refused."""
+    from .. import storage
+    from ..errors import UsageError
+    from ..training.loop import SETTINGS
+
+    if not folder.exists():
+        return
+    if not (folder / SETTINGS).exists() and {p.name for p in folder.iterdir()} - {".lock"}:
+        raise UsageError(
+            f"{folder} is not a folder that training wrote: --overwrite leaves it alone"
+        )
+    with storage.locked(folder):
+        storage.remove(folder)
 
 
 def _fresh(arguments: argparse.Namespace) -> "tuple[Settings, Path]":
