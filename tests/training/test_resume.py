@@ -1,6 +1,7 @@
 """A stopped training goes on bit for bit."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,8 +103,6 @@ def test_killed_in_the_middle_goes_on_from_the_last_checkpoint(
 
 
 def test_a_damaged_checkpoint_is_refused(tiny: Settings, trained: Path, tmp_path: Path) -> None:
-    import shutil
-
     run = tmp_path / "run"
     shutil.copytree(trained, run)
     path = run / f"gen-{storage.current_generation(run):06d}" / WEIGHTS

@@ -1,0 +1,103 @@
+"""`sample` and `train`, as they are called."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from reid_attn import settings
+from reid_attn.commands import main
+from reid_attn.settings import Settings, dump
+
+
+@pytest.fixture
+def config(tiny: Settings, tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(dump(tiny))
+    return path
+
+
+def test_training_ends_with_scores_and_a_report(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", str(config), "training.epochs=1"]) == 0
+    run = tmp_path / "runs" / "tiny"
+    assert json.loads((run / "metrics.json").read_text())["queries"] == 18
+    assert "<html" in (run / "report.html").read_text()
+    assert settings.load(run / "settings.yaml").training.epochs == 1
+
+
+def test_settings_may_stand_on_both_sides_of_an_option(config: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["train", str(config), "seed=3", "-o", str(run), "training.epochs=1", "batch.persons=2"]
+    assert main(words) == 0
+    stored = settings.load(run / "settings.yaml")
+    assert (stored.seed, stored.training.epochs, stored.batch.persons) == (3, 1, 2)
+
+
+def test_a_trained_run_is_not_trained_over_by_accident(
+    config: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(path.name for path in trained.iterdir())
+    assert main(["train", str(config), "-o", str(trained)]) == 2
+    error = capsys.readouterr().err
+    assert f"--resume {trained}" in error
+    assert "--overwrite" in error
+    assert sorted(path.name for path in trained.iterdir()) == before
+
+
+def test_overwrite_starts_a_run_afresh(config: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["train", str(config), "-o", str(run), "training.epochs=1"]
+    assert main(words) == 0
+    first = json.loads((run / "metrics.json").read_text())
+    (run / "old").touch()
+    assert main([*words, "--overwrite"]) == 0
+    second = json.loads((run / "metrics.json").read_text())
+    assert second["mAP"] == first["mAP"]
+    assert not (run / "old").exists()
+
+
+def test_overwrite_leaves_other_folders_alone(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "only copy.jpg").touch()
+    words = ["train", str(config), "-o", str(tmp_path / "photos"), "--overwrite"]
+    assert main(words) == 2
+    assert "is not a folder that training wrote" in capsys.readouterr().err
+    assert (tmp_path / "photos" / "only copy.jpg").exists()
+
+
+def test_a_misspelt_setting_is_refused_before_anything_is_written(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(config), "-o", str(tmp_path / "run"), "training.epoch=1"]) == 2
+    assert "did you mean 'epochs'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_can_be_resumed_and_only_evaluates(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    assert main(["train", "--resume", str(run)]) == 0
+    assert (run / "CURRENT").read_bytes() == (trained / "CURRENT").read_bytes()
+    assert (run / "report.html").exists()
+
+
+def test_the_sample_command_says_what_it_wrote(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sample", str(tmp_path), "--persons", "4", "--cameras", "2", "--pictures", "2"]
+    assert main(words) == 0
+    assert "8 pictures to train on, 4 queries" in capsys.readouterr().out
+
+
+def test_one_training_person_too_few_is_a_sentence(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(config), "-o", str(tmp_path / "run"), "batch.persons=7"]
+    assert main(words) in (2, 3)
+    assert "batch.persons" in capsys.readouterr().err
