@@ -53,7 +53,8 @@ def retrieve(
         "metric": "cosine, exact",
         "fingerprint": embedder.fingerprint,
     }
-    write_ranked_page(output / "ranked.html", "Ranked lists", lists[:SHOWN], notes)
+    title = f"{query.name} in {gallery.name}"
+    write_ranked_page(output / "ranked.html", title, lists[:SHOWN], notes)
     if len(lists) > PRINTED:
         console.print(f"… and {len(lists) - PRINTED} more queries")
     if k > len(stored):

@@ -76,7 +76,7 @@ def test_a_built_in_is_found(name: str) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        *(f"p.{method}(1)" for method in WRITING),
+        *(f"p.{method}(1)" for method in sorted(WRITING)),
         *(f"open(p, {mode!r})" for mode in ("w", "wb", "a", "x", "r+b", "bw", "w+")),
         "p.open('w')",
         "open(p, mode='w')",
@@ -110,7 +110,7 @@ def test_a_drawer_is_found(drawer: str) -> None:
             '"""Words."""\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING: import os',
         ),
         ("data/__init__.py", "from .x import a\nfrom ..errors import b\n__all__ = ['a']"),
-        *(("neighbours/x.py", f"def f():\n from {name} import x") for name in OPTIONAL),
+        *(("neighbours/x.py", f"def f():\n from {name} import x") for name in sorted(OPTIONAL)),
     ],
 )
 def test_what_is_allowed_is_not_complained_of(place: str, source: str) -> None:
