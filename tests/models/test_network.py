@@ -30,9 +30,18 @@ def test_equals_torchvision_with_its_weights() -> None:
         torch.testing.assert_close(ours(x), expected)
 
 
+def test_every_bottleneck_starts_as_the_identity() -> None:
+    backbone = ResNet50((64, 32), width=8).eval()
+    x = torch.rand(2, 32, 16, 8)
+    torch.testing.assert_close(backbone.layer1[1](x), x)
+
+
 def test_stride_in_the_1x1_is_another_network_with_the_same_weights() -> None:
     torch.manual_seed(0)
     early, late = (ResNet50((64, 32), width=8, stride_in_1x1=flag).eval() for flag in (True, False))
+    for name, tensor in early.state_dict().items():
+        if name.endswith("bn3.weight"):
+            tensor.fill_(1)  # as trained weights have it; at the start no bottleneck is heard
     late.load_state_dict(early.state_dict())
     x = torch.randn(2, 3, 64, 32)
     assert early(x).shape == late(x).shape
