@@ -95,7 +95,8 @@ def _table(runs: dict[Path, list[Path]], folds: list[Path]) -> str:
         *_comparisons(runs),
         *_made(runs),
     ]
-    return "Rank-1 / mAP (plain) in percent, last epoch.\n\n" + "\n".join(lines) + "\n"
+    head = f"# {folds[0].parent.name}\n\nRank-1 / mAP (plain) in percent, last epoch.\n\n"
+    return head + "\n".join(lines) + "\n"
 
 
 def _row(config: Path, runs: list[Path]) -> str:
@@ -142,9 +143,11 @@ def _comparisons(runs: dict[Path, list[Path]]) -> list[str]:
 
 
 def _made(runs: dict[Path, list[Path]]) -> list[str]:
+    words = shlex.join(word for word in sys.argv[1:] if word != "--only-table")
+    command = f"Made by `python -m benchmarks.folds {words}`."
     finished = [run for its in runs.values() for run in its if _finished(run)]
     if not finished:
-        return []
+        return [command]
     settings = load_settings(finished[0])
     device = choose_device(settings.training.device)
     precision = choose_precision(settings.training.precision, device)
@@ -153,7 +156,7 @@ def _made(runs: dict[Path, list[Path]]) -> list[str]:
         f"Pictures {size}, {settings.training.epochs} epochs, seed {settings.seed}, {precision}, "
         f"{device.type} with {torch.get_num_threads()} threads, torch {torch.__version__}.",
         "",
-        f"Made by `python -m benchmarks.folds {shlex.join(sys.argv[1:])}`.",
+        command,
     ]
 
 
