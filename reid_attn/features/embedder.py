@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ..models import fingerprint, load_trained
 from ..models.hardware import choose_device
+from ..neighbours import unit_rows
 from .extract import Progress, extract, silent
-from .file import unit_rows
 
 
 class Embedder:

@@ -20,6 +20,7 @@ from .. import storage
 from ..data import Picture
 from ..errors import DataError
 from ..evaluation import Metric, Ranking, evaluate
+from ..neighbours import unit_rows
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -69,20 +70,6 @@ class FeatureSet:
         return evaluate(
             q.vectors, q.persons, q.cameras, g.vectors, g.persons, g.cameras, metric=metric
         )
-
-
-def unit_rows(vectors: Floats, names: Sequence[object] = ()) -> Floats:
-    """Rows (N, D) of length 1; `DataError` names one that is zero or not finite."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    bad = ~np.isfinite(lengths[:, 0]) | (lengths[:, 0] == 0)
-    if bad.any():
-        row = int(bad.argmax())
-        raise DataError(
-            f"the feature of {names[row] if names else f'row {row}'} is zero or not finite and "
-            "can be compared with nothing: extract it again with a trained network"
-        )
-    unit: Floats = vectors / lengths
-    return unit
 
 
 def load_set(path: Path) -> FeatureSet:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DamagedError, DataError
+from ..neighbours import unit_rows
 
 CacheState = Literal["fresh", "stale", "absent"]
 Vectors = NDArray[np.float32]
@@ -70,7 +71,7 @@ class Stats:
     """What building the index took when it was last built; `None` when not known."""
 
 
-def unit_rows(vectors: ArrayLike, dimension: int) -> Vectors:
+def fitting_rows(vectors: ArrayLike, dimension: int) -> Vectors:
     """`vectors` (N, D) as float32 rows of unit length.
 
     `DataError` for another shape, a row that is not finite, or a zero row, which has no direction.
@@ -82,13 +83,4 @@ def unit_rows(vectors: ArrayLike, dimension: int) -> Vectors:
             f"vectors of shape {rows.shape} do not fit a gallery of dimension {dimension}: "
             f"give one row of {dimension} numbers per picture"
         )
-    norms = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))[:, None]
-    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
-    if bad.size:
-        raise DataError(
-            f"{bad.size} of {len(rows)} vectors are zero or not finite, the first is number "
-            f"{bad[0] + 1}: they could never be found, so nothing was done"
-        )
-    unit = np.empty_like(rows)
-    np.divide(rows, norms, out=unit, casting="same_kind")
-    return unit
+    return unit_rows(rows)

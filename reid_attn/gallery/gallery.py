@@ -15,7 +15,7 @@ from .. import storage
 from ..errors import DamagedError, DiskError, MismatchError, UsageError
 from ..neighbours import ExactIndex
 from . import cache
-from .contract import Embedder, Hit, Stats, Vectors, unit_rows
+from .contract import Embedder, Hit, Stats, Vectors, fitting_rows
 from .local import Database
 from .pictures import Picture, Progress, embed, hashes, silent
 from .record import Entry, Meta, camera_number, person_name
@@ -147,7 +147,7 @@ class Gallery:
 
         `source_hashes` are SHA-256 digests of the pictures; see `add` for what is new.
         """
-        rows = unit_rows(vectors, self._meta().dimension).astype("<f4", copy=False)
+        rows = fitting_rows(vectors, self._meta().dimension).astype("<f4", copy=False)
         _check_lengths(
             len(rows), persons=persons, cameras=cameras, sources=sources, hashes=source_hashes
         )
@@ -248,7 +248,7 @@ class Gallery:
             rows = self._needed_embedder()([Path(query)])
         else:
             rows = np.asarray(query)[None]
-        return unit_rows(rows, self._meta().dimension)
+        return fitting_rows(rows, self._meta().dimension)
 
     def _meta(self) -> Meta:
         with self._database.transaction():

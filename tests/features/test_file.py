@@ -7,7 +7,7 @@ import pytest
 
 from reid_attn.errors import DataError
 from reid_attn.features import Features, FeatureSet
-from reid_attn.features.file import load, load_set, save, save_set, unit_rows
+from reid_attn.features.file import load, load_set, save, save_set
 
 
 def features(count: int = 3, names: bool = True) -> Features:
@@ -80,14 +80,6 @@ def test_every_truncation_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no features file"):
         load(tmp_path / "none.npz")
-
-
-@pytest.mark.parametrize("value", [0, np.nan, np.inf])
-def test_a_row_without_direction_is_named(value: float) -> None:
-    vectors = np.ones((3, 2), np.float32)
-    vectors[1] = value
-    with pytest.raises(DataError, match=r"b\.jpg"):
-        unit_rows(vectors, ["a.jpg", "b.jpg", "c.jpg"])
 
 
 def test_unknown_persons_are_not_labels() -> None:
