@@ -75,14 +75,16 @@ class AugmentSettings(_Group):
 
 
 class AttentionSettings(_Group):
-    """One attention block, in one slot of some stages."""
+    """One attention block; with nothing but its name it stands where its paper puts it."""
 
     name: str
     """The block's file in `attention/`."""
-    slot: Slot = "stage"
-    """Where it stands: see `models/resnet.py`."""
+    slot: Slot | None = None
+    """Where it stands (see `models/resnet.py`); none: where its paper puts it."""
     stages: tuple[Annotated[int, Field(ge=1, le=4)], ...] = (1, 2, 3, 4)
-    """The layers of the ResNet that get one."""
+    """The layers of the ResNet that may get one."""
+    blocks: Literal["all", "last"] = "all"
+    """In a slot of a bottleneck: in all of a stage or in its last one."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The block's own options."""
 
@@ -202,6 +204,14 @@ class Settings(_Group):
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
     """Settings of a YAML file with `key.sub=value` overrides; `UsageError` names a wrong key."""
+    values = read(path)
+    for override in overrides:
+        _override(values, override)
+    return resolve(values, str(path))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The plain values of a YAML file, before any key is looked at."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -209,9 +219,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
     values = _parse(text, str(path))
     if not isinstance(values, dict):
         raise UsageError(f"{path} must hold settings as 'key: value' lines")
-    for override in overrides:
-        _override(values, override)
-    return resolve(values, str(path))
+    return values
 
 
 def resolve(values: Mapping[str, Any], origin: str) -> Settings:

@@ -1,17 +1,19 @@
 """The attention blocks of the field, one file each, found by file name.
 
-A block keeps the shape of its map, `(N, C, H, W) -> (N, C, H, W)`. A new one is one new file with
-one public `nn.Module`; nothing else is edited.
+A block keeps the shape of its map, `(N, C, H, W) -> (N, C, H, W)`, or classifies it. A new one is
+one new file with one public `Block` and a function `parameter_count`; nothing else is edited.
 """
 
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Callable
 from typing import Any
 
-from torch import nn
-
 from ..errors import UsageError, nearest
+from ._block import Block, Place
+
+__all__ = ["Block", "Place"]
 
 
 def names() -> list[str]:
@@ -20,8 +22,8 @@ def names() -> list[str]:
     return sorted(name for name in modules if not name.startswith("_"))
 
 
-def block_class(name: str) -> type[nn.Module]:
-    """The one public module class of the file `name`; `UsageError` when there is no such block."""
+def block_class(name: str) -> type[Block]:
+    """The one public `Block` of the file `name`; `UsageError` when there is no such block."""
     if name not in names():
         raise UsageError(f"there is no attention block '{name}'{nearest(name, names())}")
     module = importlib.import_module(f"{__name__}.{name}")
@@ -29,7 +31,7 @@ def block_class(name: str) -> type[nn.Module]:
         member
         for member in vars(module).values()
         if inspect.isclass(member)
-        and issubclass(member, nn.Module)
+        and issubclass(member, Block)
         and member.__module__ == module.__name__
         and not member.__name__.startswith("_")
     ]
@@ -37,7 +39,7 @@ def block_class(name: str) -> type[nn.Module]:
     return found
 
 
-def build(name: str, channels: int, size: tuple[int, int], **options: Any) -> nn.Module:
+def build(name: str, channels: int, size: tuple[int, int], **options: Any) -> Block:
     """A block for maps of `channels` × `size` = (height, width).
 
     The defaults are the published mathematics. `size` reaches only the blocks that depend on it.
@@ -56,3 +58,11 @@ def build(name: str, channels: int, size: tuple[int, int], **options: Any) -> nn
             )
     sized = {"size": tuple(size)} if "size" in allowed else {}
     return block(channels=channels, **sized, **options)
+
+
+def parameter_count(name: str, channels: int, size: tuple[int, int], **options: Any) -> int:
+    """Trainable parameters of `build(name, channels, size, **options)`, by the closed form."""
+    module = importlib.import_module(block_class(name).__module__)
+    count: Callable[..., int] = module.parameter_count
+    known = inspect.signature(count).parameters
+    return count(channels, size, **{key: value for key, value in options.items() if key in known})

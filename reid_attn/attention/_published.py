@@ -1,6 +1,6 @@
 """From the state dict of a published implementation to ours, with nothing lost on the way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -26,6 +26,21 @@ def convert(
     _refuse("lacks", wanted - official.keys())
     _refuse("has the unknown", official.keys() - wanted)
     return {key: _assemble(key, own[key], [official[k] for k in sources[key]]) for key in own}
+
+
+def renamed(own: Iterable[str], modules: Mapping[str, str | Sequence[str]]) -> Sources:
+    """`Sources` for state dicts that differ in the names of modules and not in those of tensors.
+
+    `modules` names, for each module of ours, the published module or, in the order of stacking,
+    several; "" is the block itself.
+    """
+    sources = {}
+    for key in own:
+        module, _, tensor = key.rpartition(".")
+        names = modules[module]
+        official = [names] if isinstance(names, str) else names
+        sources[key] = [f"{name}.{tensor}" if name else tensor for name in official]
+    return sources
 
 
 def _assemble(key: str, own: Tensor, parts: Sequence[Tensor]) -> Tensor:

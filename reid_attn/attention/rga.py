@@ -19,41 +19,70 @@ before any normalisation, so the product re-associates:
 No n×n tensor exists; 4·n·d·m multiply-adds instead of n²·d + 2·n²·m. Whole ResNet-50 at 256×128:
 10.1 instead of 19.7 GFLOP, 93 instead of 172 MiB kept for backward per image.
 
-Place: after each of the four stages, last stride 1. The weights belong to one H·W.
+Place: after each of the four stages, last stride 1. The weights belong to one H·W; `trained_size`
+takes those of another, an approximation.
 Differences from the published code: the three embeddings that read t are one convolution; hidden
 widths are at least 1, so that small maps can be built (equal wherever the published form exists).
 Doubts: at the start each of the two gates is about σ(0) = 1/2, so a module multiplies its map by
 about 1/4; `identity_start` gates by 2σ(a) with a = 0 instead. The paper's numbers have not been
-reproduced publicly.
+reproduced publicly. It names the parallel order without its formula: here both gates see the same
+map, which is multiplied by both.
 """
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
-from ..errors import MismatchError
-from ._published import Sources, convert
+from ..errors import MismatchError, UsageError
+from ._block import Block, Place
+from ._norms import refuse_lone_value
+from ._published import Sources, convert, renamed
+
+Order = Literal["sc", "cs", "parallel"]
 
 
-class RGA(nn.Module):
-    """Relation-aware global attention over positions, channels, or first one and then the other.
+class RGA(Block):
+    """Relation-aware global attention over positions, channels, or both.
 
     Args:
         channels: C of the map.
         size: (H, W) of the map; the weights depend on H·W.
         spatial: gate the positions.
-        channel: gate the channels (after the positions).
+        channel: gate the channels.
         cha_ratio: C / width of what is derived from the channels.
         spa_ratio: H·W / width of what is derived from the positions.
         down_ratio: reduction inside the gate's head.
+        order: positions first, channels first, or both from the same map.
+        relation: use the relations Z (off: an ablation of the paper).
+        original: use the token's own feature g (off: an ablation of the paper).
         identity_start: gate by 2σ with a zero-initialised last norm, so that the block starts as
             the identity. Not published.
+        trained_size: (H, W) that published weights come from: hidden widths are those of that size,
+            and `convert_official` resamples what is indexed by position, bilinearly and with sums
+            over positions kept. Not published.
+
+    Raises:
+        UsageError: nothing is left to gate, or nothing to gate it by.
     """
 
-    kind = "map"
-    slots = ("stage", "residual", "conv2", "bn2", "head")
+    published = (Place("stage"),)
+    variants = (
+        {"spatial": False},
+        {"channel": False},
+        {"cha_ratio": 4},
+        {"spa_ratio": 4},
+        {"down_ratio": 2},
+        {"order": "cs"},
+        {"order": "parallel"},
+        {"relation": False},
+        {"original": False},
+        {"identity_start": True},
+        {"trained_size": (16, 8)},
+    )
 
     def __init__(
         self,
@@ -64,78 +93,164 @@ class RGA(nn.Module):
         cha_ratio: int = 8,
         spa_ratio: int = 8,
         down_ratio: int = 8,
+        order: Order = "sc",
+        relation: bool = True,
+        original: bool = True,
         identity_start: bool = False,
+        trained_size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
-        positions = size[0] * size[1]
-        by_channels = max(channels // cha_ratio, 1)
-        by_positions = max(positions // spa_ratio, 1)
-        shared = (down_ratio, identity_start)
-        self.size = tuple(size)
-        self.spatial = (
-            _RelationGate(channels, positions, by_channels, by_positions, *shared)
-            if spatial
-            else None
-        )
-        self.channel = (
-            _RelationGate(positions, channels, by_positions, by_channels, *shared)
-            if channel
-            else None
+        if not (spatial or channel) or not (relation or original):
+            raise UsageError(
+                "rga needs spatial or channel to be true, and relation or original as well"
+            )
+        if order not in ("sc", "cs", "parallel"):
+            raise UsageError(f"rga has no order '{order}': choose sc, cs or parallel")
+        self.size = (size[0], size[1])
+        self.trained_size = tuple(trained_size or size)
+        self.order = order
+        by_size = _sizes(channels, size, cha_ratio, spa_ratio, down_ratio, self.trained_size)
+        self.spatial, self.channel = (
+            _RelationGate(sizes, relation, original, identity_start) if wanted else None
+            for sizes, wanted in zip(by_size, (spatial, channel), strict=True)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W) at the size the block was built for, else MismatchError."""
+        return self._gated(x)[0]
+
+    def gate(self, x: Tensor) -> Tensor:
+        """What x (N, C, H, W) is multiplied by: (N, 1 or C, H or 1, W or 1)."""
+        return self._gated(x)[1]
+
+    def affinity(self, x: Tensor, row: int, column: int) -> Tensor:
+        """G(i, :) of the position (row, column), which the exact form never makes: (N, H, W).
+
+        Raises:
+            UsageError: the block has no spatial relations.
+        """
+        self._refuse_other_size(x)
+        if self.spatial is None or self.spatial.relate is None:
+            raise UsageError("this rga block has no relations between positions to show")
+        if self.order == "cs" and self.channel is not None:
+            x = x * self.channel(x.flatten(2).mT).mT[..., None]
+        affinity = self.spatial.affinity(x.flatten(2), row * self.size[1] + column)
+        return affinity.reshape(-1, *self.size)
+
+    def _gated(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The map and what it was multiplied by; in parallel every gate sees the map as it came."""
+        self._refuse_other_size(x)
+        refuse_lone_value("rga", self, len(x) * min(x.shape[1], x.shape[2] * x.shape[3]))
+        gated, gates = x, []
+        for branch in "sc" if self.order == "parallel" else self.order:
+            seen = x if self.order == "parallel" else gated
+            if branch == "s" and self.spatial is not None:
+                gates.append(self.spatial(seen.flatten(2)).unflatten(2, self.size))
+            elif branch == "c" and self.channel is not None:
+                gates.append(self.channel(seen.flatten(2).mT).mT[..., None])
+            else:
+                continue
+            gated = gated * gates[-1]
+        return gated, math.prod(gates[1:], start=gates[0])
+
+    def _refuse_other_size(self, x: Tensor) -> None:
         if tuple(x.shape[2:]) != self.size:
             raise MismatchError(
                 f"this RGA block was built for maps of {self.size[0]}×{self.size[1]} and got "
                 f"{x.shape[2]}×{x.shape[3]}: build it for that size, its weights depend on it"
             )
-        if self.spatial is not None:
-            gate = self.spatial(x.flatten(2))  # (N, 1, H·W)
-            x = x * gate.unflatten(2, x.shape[2:])
-        if self.channel is not None:
-            gate = self.channel(x.flatten(2).mT)  # (N, 1, C)
-            x = x * gate.mT[..., None]
-        return x
+
+    def sources(self) -> Sources:
+        """Our key -> the published keys (`gx_spatial.0.weight`, …)."""
+        branches = {"spatial": self.spatial, "channel": self.channel}
+        return {
+            f"{name}.{key}": keys
+            for name, gate in branches.items()
+            if gate is not None
+            for key, keys in gate.sources(name).items()
+        }
 
     def convert_official(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The published module's state dict (`gx_spatial.0.weight`, …) under our names."""
-        sources: dict[str, Any] = {}
-        if self.spatial is not None:
-            sources |= self.spatial.sources("spatial")
-        if self.channel is not None:
-            sources |= self.channel.sources("channel")
-        return convert(self.state_dict(), state, sources)
+        """The published module's state dict under our names; resampled from `trained_size`.
+
+        Raises:
+            MismatchError: a tensor is missing, unknown, or of another shape.
+        """
+        if self.trained_size == self.size:
+            return super().convert_official(state)
+        by_position = {"gg_spatial.0.weight": 2} | {
+            f"{name}_channel.0.weight": 1 for name in ("gx", "theta", "phi")
+        }
+        resampled = {
+            key: self._resample(key, tensor, by_position[key]) if key in by_position else tensor
+            for key, tensor in state.items()
+        }
+        return convert(self.state_dict(), resampled, self.sources())
+
+    def _resample(self, key: str, weight: Tensor, maps: int) -> Tensor:
+        """(m, maps·n₀, 1, 1) over the positions of `trained_size` -> (m, maps·n, 1, 1)."""
+        height, width = self.trained_size
+        if weight.shape[1] != maps * height * width:
+            raise MismatchError(
+                f"'{key}' has {weight.shape[1]} inputs, not the {maps * height * width} of "
+                f"trained_size {height}×{width}: give the map size the weights were trained at"
+            )
+        grid = weight.reshape(len(weight), maps, height, width)
+        grid = interpolate(grid, self.size, mode="bilinear", align_corners=False)
+        share = height * width / (self.size[0] * self.size[1])
+        return grid.reshape(len(weight), -1, 1, 1) * share
+
+
+class _Sizes(NamedTuple):
+    """Of one gate: F and n of its input, d, m, and the width inside its head."""
+
+    features: int
+    tokens: int
+    embedded: int
+    related: int
+    down_ratio: int
+
+    def hidden(self, inputs: int) -> int:
+        return max(inputs // self.down_ratio, 1)
+
+
+def _sizes(
+    channels: int,
+    size: tuple[int, int],
+    cha_ratio: int,
+    spa_ratio: int,
+    down_ratio: int,
+    trained_size: tuple[int, ...],
+) -> tuple[_Sizes, _Sizes]:
+    """Of the spatial and of the channel gate."""
+    positions = size[0] * size[1]
+    by_channels = max(channels // cha_ratio, 1)
+    by_positions = max(trained_size[0] * trained_size[1] // spa_ratio, 1)
+    return (
+        _Sizes(channels, positions, by_channels, by_positions, down_ratio),
+        _Sizes(positions, channels, by_positions, by_channels, down_ratio),
+    )
 
 
 class _RelationGate(nn.Module):
-    """One gate in (0, 1) for each token, from its relations to all tokens.
+    """One gate for each token, from its relations to all tokens and from its own feature."""
 
-    `features` F and `tokens` n of the input; `embedded` d; `related` m, in the symbols above.
-    """
-
-    def __init__(
-        self,
-        features: int,
-        tokens: int,
-        embedded: int,
-        related: int,
-        down_ratio: int,
-        identity_start: bool,
-    ) -> None:
+    def __init__(self, sizes: _Sizes, relation: bool, original: bool, identity_start: bool) -> None:
         super().__init__()
-        hidden = max((1 + related) // down_ratio, 1)
-        self.embedded = embedded
+        self.own = sizes.embedded if original else 0  # of the embedded channels, those of g
+        embedded = self.own + 2 * sizes.embedded * relation
+        inputs = original + sizes.related * relation
+        hidden = sizes.hidden(inputs)
         self.scale = 2.0 if identity_start else 1.0
-        self.embed = _convolution(features, 3 * embedded)  # g, Θ, Φ
-        self.embed_norm = nn.BatchNorm1d(3 * embedded)
-        self.relate = nn.Linear(2 * tokens, related, bias=False)  # [W1 | W2]
-        self.relate_norm = nn.BatchNorm1d(related)
+        self.embed = _convolution(sizes.features, embedded)  # g, Θ, Φ
+        self.embed_norm = nn.BatchNorm1d(embedded)
+        self.relate = nn.Linear(2 * sizes.tokens, sizes.related, bias=False) if relation else None
+        self.relate_norm = nn.BatchNorm1d(sizes.related) if relation else None
         last_norm = nn.BatchNorm1d(1)
         if identity_start:
             nn.init.zeros_(last_norm.weight)
         self.head = nn.Sequential(
-            _convolution(1 + related, hidden),
+            _convolution(inputs, hidden),
             nn.BatchNorm1d(hidden),
             nn.ReLU(inplace=True),
             _convolution(hidden, 1),
@@ -144,33 +259,40 @@ class _RelationGate(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(N, F, n) -> (N, 1, n)."""
-        d = self.embedded
-        embedded = torch.relu_(self.embed_norm(self.embed(tokens)))  # (N, 3d, n)
-        unary = embedded[:, :d].mean(dim=1, keepdim=True)  # (N, 1, n)
-        pair = embedded[:, d:]  # (N, 2d, n): [Θ; Φ]
-        relation = torch.relu_(self.relate_norm(self._relate(pair)))  # (N, m, n)
-        gate = torch.sigmoid(self.head(torch.cat([unary, relation], dim=1)))
+        embedded = self._embed(tokens)
+        parts = [embedded[:, : self.own].mean(dim=1, keepdim=True)] if self.own else []
+        if self.relate is not None and self.relate_norm is not None:
+            related = self._relate(embedded[:, self.own :], self.relate.weight)
+            parts.append(torch.relu_(self.relate_norm(related)))
+        gate = torch.sigmoid(self.head(torch.cat(parts, dim=1)))
         return gate * self.scale if self.scale != 1 else gate
 
-    def _relate(self, pair: Tensor) -> Tensor:
+    def _embed(self, tokens: Tensor) -> Tensor:
+        """(N, F, n) -> [g; Θ; Φ], each (N, d, n) as far as it is there."""
+        return torch.relu_(self.embed_norm(self.embed(tokens)))
+
+    def _relate(self, pair: Tensor, weight: Tensor) -> Tensor:
         """[Θ; Φ] (N, 2d, n) -> W [G; Gᵀ] (N, m, n) = [W1 Φᵀ | W2 Θᵀ] [Θ; Φ]."""
         theta, phi = pair.chunk(2, dim=1)
-        w1, w2 = self.relate.weight.chunk(2, dim=1)  # (m, n) each
+        w1, w2 = weight.chunk(2, dim=1)  # (m, n) each
         return torch.cat([w1 @ phi.mT, w2 @ theta.mT], dim=2) @ pair
+
+    def affinity(self, tokens: Tensor, index: int) -> Tensor:
+        """G(index, :) of tokens (N, F, n): (N, n)."""
+        theta, phi = self._embed(tokens)[:, self.own :].chunk(2, dim=1)
+        return (theta[:, :, index, None] * phi).sum(dim=1)
 
     def sources(self, branch: str) -> Sources:
         """Our key -> the published keys of the branch `spatial` or `channel`."""
-        table = {
-            "embed": [f"{name}_{branch}.0" for name in ("gx", "theta", "phi")],
-            "embed_norm": [f"{name}_{branch}.1" for name in ("gx", "theta", "phi")],
-            "relate": [f"gg_{branch}.0"],
-            "relate_norm": [f"gg_{branch}.1"],
-        } | {f"head.{index}": [f"W_{branch}.{index}"] for index in (0, 1, 3, 4)}
-        sources = {}
-        for key in self.state_dict():
-            module, _, tensor = key.rpartition(".")
-            sources[f"{branch}.{key}"] = [f"{official}.{tensor}" for official in table[module]]
-        return sources
+        own = ("gx",) if self.own else ()
+        embeddings = own if self.relate is None else (*own, "theta", "phi")
+        modules = {
+            "embed": [f"{name}_{branch}.0" for name in embeddings],
+            "embed_norm": [f"{name}_{branch}.1" for name in embeddings],
+            "relate": f"gg_{branch}.0",
+            "relate_norm": f"gg_{branch}.1",
+        } | {f"head.{index}": f"W_{branch}.{index}" for index in (0, 1, 3, 4)}
+        return renamed(self.state_dict(), modules)
 
 
 def _convolution(inputs: int, outputs: int) -> nn.Conv1d:
@@ -185,14 +307,19 @@ def parameter_count(
     cha_ratio: int = 8,
     spa_ratio: int = 8,
     down_ratio: int = 8,
+    relation: bool = True,
+    original: bool = True,
+    trained_size: tuple[int, int] | None = None,
 ) -> int:
     """Trainable parameters in closed form: 3(Fd + 2d) + 2nm + 2m + (1+m)k + 3k + 2 per gate."""
-    positions = size[0] * size[1]
-    d, s = max(channels // cha_ratio, 1), max(positions // spa_ratio, 1)
+    gates = _sizes(channels, size, cha_ratio, spa_ratio, down_ratio, trained_size or size)
 
-    def gate(features: int, tokens: int, embedded: int, related: int) -> int:
-        k = max((1 + related) // down_ratio, 1)
-        embedding = 3 * (features * embedded + 2 * embedded)
-        return embedding + 2 * tokens * related + 2 * related + (1 + related) * k + 3 * k + 2
+    def count(gate: _Sizes) -> int:
+        embeddings = original + 2 * relation
+        inputs = original + relation * gate.related
+        k = gate.hidden(inputs)
+        embedding = embeddings * (gate.features * gate.embedded + 2 * gate.embedded)
+        relations = relation * (2 * gate.tokens * gate.related + 2 * gate.related)
+        return embedding + relations + inputs * k + 3 * k + 2
 
-    return spatial * gate(channels, positions, d, s) + channel * gate(positions, channels, s, d)
+    return spatial * count(gates[0]) + channel * count(gates[1])

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from torch import Tensor, nn
@@ -100,33 +101,58 @@ class _BlockPlacer:
     """Builds the blocks that the settings ask for in one slot of one stage."""
 
     def __init__(self, blocks: tuple[AttentionSettings, ...]) -> None:
-        self.blocks = blocks
-        for block in blocks:
-            slots = cast(Any, attention.block_class(block.name)).slots
-            if block.slot not in slots:
-                raise UsageError(
-                    f"the block '{block.name}' does not fit slot '{block.slot}'; "
-                    f"its slots: {', '.join(slots)}"
-                )
+        self.places = [(block.name, place) for block in blocks for place in _places(block)]
 
     def __call__(
-        self, slot: str, stage: int, channels: int, size: tuple[int, int], **options: Any
+        self,
+        slot: str,
+        stage: int,
+        channels: int,
+        size: tuple[int, int],
+        last: bool = True,
+        **options: Any,
     ) -> nn.Module | None:
         """The blocks for this slot in the order of the settings, or None."""
         built = [
-            attention.build(block.name, channels, size, **block.options, **options)
-            for block in self.blocks
-            if block.slot == slot and (stage in block.stages or slot == "head")
+            attention.build(name, channels, size, **place.options, **options)
+            for name, place in self.places
+            if place.slot == slot
+            and (stage in place.stages or slot == "head")
+            and (last or place.blocks == "all")
         ]
         return nn.Sequential(*built) if built else None
 
 
+def _places(block: AttentionSettings) -> list[attention.Place]:
+    """The slot of the settings, or those of the paper as far as the settings' stages go."""
+    declared = attention.block_class(block.name)
+    if block.slot is None:
+        return [
+            replace(
+                place,
+                stages=tuple(stage for stage in place.stages if stage in block.stages),
+                options={**place.options, **block.options},
+            )
+            for place in declared.published
+        ]
+    if block.slot not in declared.slots:
+        raise UsageError(
+            f"the block '{block.name}' does not fit slot '{block.slot}'; "
+            f"its slots: {', '.join(declared.slots)}"
+        )
+    needed = next((p.options for p in declared.published if p.slot == block.slot), {})
+    return [
+        attention.Place(block.slot, block.stages, block.blocks, {**needed, **block.options})
+    ]
+
+
 def _classifier(blocks: tuple[AttentionSettings, ...], channels: int, identities: int) -> nn.Module:
     for block in blocks:
-        if block.slot == "classifier":
-            return attention.build(
-                block.name, channels, (1, 1), identities=identities, **block.options
-            )
+        for place in _places(block):
+            if place.slot == "classifier":
+                return attention.build(
+                    block.name, channels, (1, 1), identities=identities, **place.options
+                )
     return LinearClassifier(channels, identities)
 
 

@@ -11,6 +11,7 @@ State-dict keys are torchvision's, so its weights load unchanged. A slot that ho
     head      on the last map, before pooling
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +20,12 @@ from torch import Tensor, nn
 DEPTHS = (3, 4, 6, 3)
 EXPANSION = 4
 
+_FOREIGN = re.compile(r"_attention\.|\.conv2\.\d")  # a block's modules; a slot holds a Sequential
+
 Place = Callable[..., nn.Module | None]
-"""place(slot, stage, channels, size, **options of the slot) -> the block to put there, or None."""
+"""place(slot, stage, channels, size, last=…, **options of the slot) -> what to put there, or None.
+
+`last` tells whether the bottleneck is the last one of its stage."""
 
 
 def nothing(*_: Any, **__: Any) -> None:
@@ -69,6 +74,20 @@ class ResNet50(nn.Module):
         self.head_attention = _slot(place("head", len(DEPTHS), channels, map_size))
         self.channels, self.map_size = channels, map_size
         _initialise(self)
+
+    def own_keys(self) -> set[str]:
+        """Keys of the state dict that are the ResNet's, not a block's."""
+        return {key for key in self.state_dict() if not _FOREIGN.search(key)}
+
+    def replaced(self, key: str) -> bool:
+        """Whether `key` would be of a 3×3, or its norm, for which a block stands here."""
+        bottleneck = re.fullmatch(r"(.+)\.(conv2|bn2)\.\w+", key)
+        replaced = {
+            name
+            for name, module in self.named_modules()
+            if isinstance(module, _Bottleneck) and isinstance(module.conv2, nn.Sequential)
+        }
+        return bottleneck is not None and bottleneck[1] in replaced
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, C, h, w) with C = `channels` and (h, w) = `map_size`."""
@@ -129,12 +148,16 @@ def _stage(
     map_size: tuple[int, int],
     place: Place,
 ) -> nn.Sequential:
-    def slot(name: str, width: int, **options: Any) -> nn.Module | None:
-        return place(name, stage, width, map_size, **options)
+    blocks = []
+    for index in range(depth):
 
-    blocks = [_Bottleneck(channels, planes, stride, stride_in_1x1, slot)]
-    for _ in range(depth - 1):
-        blocks.append(_Bottleneck(planes * EXPANSION, planes, 1, stride_in_1x1, slot))
+        def slot(
+            name: str, width: int, last: bool = index == depth - 1, **options: Any
+        ) -> nn.Module | None:
+            return place(name, stage, width, map_size, last=last, **options)
+
+        blocks.append(_Bottleneck(channels, planes, stride, stride_in_1x1, slot))
+        channels, stride = planes * EXPANSION, 1
     return nn.Sequential(*blocks)
 
 
@@ -154,7 +177,7 @@ def _initialise(network: ResNet50) -> None:
     network without pretrained weights learns sooner (Goyal et al. 2017, arXiv 1706.02677, 5.1).
     """
     for name, module in network.named_modules():
-        own = name == "conv1" or (name.startswith("layer") and "_attention" not in name)
+        own = name == "conv1" or (name.startswith("layer") and not _FOREIGN.search(name))
         if own and isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, _Bottleneck):

@@ -91,10 +91,14 @@ def initialise(network: Network, weights: str, stride_in_1x1: bool) -> None:
     if not path.exists():
         hint = nearest(weights, [*_PUBLISHED, "none"])
         raise UsageError(f"model.weights: there is no file '{weights}'{hint}")
-    state = {k: v for k, v in read_state_dict(path).items() if not k.startswith("fc.")}
     backbone = network.backbone
-    own = {key for key in backbone.state_dict() if "_attention." in key}
-    load_weights(backbone, state, str(path), may_lack=own)
+    state = {
+        key: tensor
+        for key, tensor in read_state_dict(path).items()
+        if not key.startswith("fc.") and not backbone.replaced(key)
+    }
+    of_blocks = backbone.state_dict().keys() - backbone.own_keys()
+    load_weights(backbone, state, str(path), may_lack=of_blocks)
 
 
 def load_weights(

@@ -1,84 +1,22 @@
-"""RGA against the numbers of the published module, in float64."""
+"""What is RGA's alone: its exact form, its start, its size, its ablations."""
 
-import json
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from reference import CASES, Reference, close
+from torch import Tensor
 
 from reid_attn import attention
-from reid_attn.attention.rga import parameter_count
-from reid_attn.errors import MismatchError
-
-FIXTURES = Path(__file__).parent / "fixtures"
-CASES = json.loads((FIXTURES / "cases.json").read_text())
-RTOL, ATOL = 1e-9, 1e-10
+from reid_attn.attention import parameter_count
+from reid_attn.errors import MismatchError, UsageError
 
 
-class Reference:
-    """One case: the block with the published weights, and the published numbers."""
-
-    def __init__(self, case: dict[str, Any]) -> None:
-        self.numbers = np.load(FIXTURES / case["file"])
-        self.block = attention.build(
-            case["block"], channels=case["channels"], size=case["size"], **case["options"]
-        ).double()
-        self.block.load_state_dict(self.convert(self.official()))
-
-    def official(self) -> dict[str, Tensor]:
-        return {k: self.tensor(f"sd::{k}") for k in self.keys("sd::")}
-
-    def keys(self, prefix: str) -> list[str]:
-        return [k.removeprefix(prefix) for k in self.numbers.files if k.startswith(prefix)]
-
-    def tensor(self, key: str) -> Tensor:
-        return torch.from_numpy(self.numbers[key])
-
-    def convert(self, official: dict[str, Tensor]) -> dict[str, Tensor]:
-        return self.block.convert_official(official)
-
-    def run(self, mode: str) -> tuple[Tensor, Tensor]:
-        """Output and input gradient of the weighted sum."""
-        self.block.train(mode == "train")
-        x = self.tensor("x").requires_grad_()
-        y = self.block(x)
-        (y * self.tensor("w")).sum().backward()
-        assert x.grad is not None
-        return y.detach(), x.grad
-
-
-@pytest.fixture(params=CASES, ids=lambda case: case["case"])
+@pytest.fixture(params=[c for c in CASES if c["block"] == "rga"], ids=lambda case: case["file"])
 def reference(request: pytest.FixtureRequest) -> Reference:
-    return Reference(request.param)
-
-
-def close(found: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(found, expected, rtol=RTOL, atol=ATOL)
-
-
-@pytest.mark.parametrize("mode", ["eval", "train"])
-def test_output_and_input_gradient(reference: Reference, mode: str) -> None:
-    y, gradient = reference.run(mode)
-    close(y, reference.tensor(f"y_{mode}"))
-    close(gradient, reference.tensor(f"gxw_{mode}"))
-
-
-def test_weight_gradients_and_running_statistics(reference: Reference) -> None:
-    reference.run("train")
-    zeros = {key: torch.zeros_like(tensor) for key, tensor in reference.official().items()}
-    gradients = {k: reference.tensor(f"gpw_train::{k}") for k in reference.keys("gpw_train::")}
-    expected = reference.convert(zeros | gradients)
-    for name, parameter in reference.block.named_parameters():
-        close(parameter.grad, expected[name])
-    after = {k: reference.tensor(f"sd_after::{k}") for k in reference.keys("sd_after::")}
-    expected = reference.convert(reference.official() | after)
-    buffers = dict(reference.block.named_buffers())
-    assert buffers
-    for name, buffer in buffers.items():
-        close(buffer, expected[name])
+    case = request.param
+    block = attention.build("rga", case["channels"], case["size"], **case["options"])
+    return Reference(case, block, block.convert_official)
 
 
 def test_swapped_relation_halves_are_seen(reference: Reference) -> None:
@@ -88,42 +26,6 @@ def test_swapped_relation_halves_are_seen(reference: Reference) -> None:
         weight.data = torch.cat(list(reversed(weight.data.chunk(2, dim=1))), dim=1)
     y, _ = reference.run("eval")
     assert (y - reference.tensor("y_eval")).abs().max() > 1e-3
-
-
-@pytest.mark.parametrize("change", ["missing", "unknown", "misshaped"])
-def test_foreign_weights_are_refused(reference: Reference, change: str) -> None:
-    official = reference.official()
-    first = next(iter(official))
-    if change == "missing":
-        del official[first]
-    elif change == "unknown":
-        official["surplus"] = official[first]
-    else:
-        official[first] = official[first][:, 1:]
-    with pytest.raises(MismatchError):
-        reference.convert(official)
-
-
-def published_form(gate: nn.Module, tokens: Tensor) -> Tensor:
-    """The gate with its n×n affinities written out, for any size."""
-    d = gate.embedded
-    embedded = torch.relu(gate.embed_norm(gate.embed(tokens)))
-    unary = embedded[:, :d].mean(1, keepdim=True)
-    theta, phi = embedded[:, d : 2 * d], embedded[:, 2 * d :]
-    affinity = theta.mT @ phi  # (N, n, n)
-    stacked = torch.cat([affinity.mT, affinity], dim=1)  # column i holds G(i,:), then G(:,i)
-    relation = torch.relu(gate.relate_norm(gate.relate.weight @ stacked))
-    return torch.sigmoid(gate.head(torch.cat([unary, relation], dim=1)))
-
-
-@pytest.mark.parametrize(("channels", "size"), [(64, (9, 7)), (24, (3, 11)), (8, (1, 5))])
-def test_equals_the_form_with_affinities(channels: int, size: tuple[int, int]) -> None:
-    torch.manual_seed(0)
-    block = attention.build("rga", channels=channels, size=size).double()
-    x = torch.randn(3, channels, *size, dtype=torch.float64)
-    gated = x * published_form(block.spatial, x.flatten(2)).unflatten(2, size)
-    expected = gated * published_form(block.channel, gated.flatten(2).mT).mT[..., None]
-    close(block(x), expected)
 
 
 def test_no_tensor_is_as_large_as_the_affinities() -> None:
@@ -142,23 +44,6 @@ def test_no_tensor_is_as_large_as_the_affinities() -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"spatial": False},
-        {"channel": False},
-        {"cha_ratio": 4},
-        {"spa_ratio": 4},
-        {"down_ratio": 2},
-    ],
-)
-def test_parameter_count_is_the_closed_form(options: dict[str, Any]) -> None:
-    block = attention.build("rga", channels=256, size=(16, 8), **options)
-    count = sum(parameter.numel() for parameter in block.parameters())
-    assert count == parameter_count(256, (16, 8), **options)
-
-
-@pytest.mark.parametrize(
     ("channels", "size", "count"),
     [
         (256, (64, 32), 2_673_172),
@@ -170,7 +55,7 @@ def test_parameter_count_is_the_closed_form(options: dict[str, Any]) -> None:
 def test_parameter_count_of_the_paper_sizes(
     channels: int, size: tuple[int, int], count: int
 ) -> None:
-    assert parameter_count(channels, size) == count
+    assert parameter_count("rga", channels, size) == count
 
 
 def test_published_start_quarters_the_map_and_identity_start_keeps_it() -> None:
@@ -186,3 +71,83 @@ def test_a_map_of_another_size_is_refused_even_with_as_many_positions() -> None:
     block = attention.build("rga", channels=16, size=(8, 4))
     with pytest.raises(MismatchError, match="8×4 and got 4×8"):
         block(torch.randn(2, 16, 4, 8))
+
+
+@pytest.mark.parametrize("off", [("spatial", "channel"), ("relation", "original")], ids=str)
+def test_nothing_left_is_refused(off: tuple[str, str]) -> None:
+    with pytest.raises(UsageError, match="rga needs"):
+        attention.build("rga", 16, (8, 4), **dict.fromkeys(off, False))
+
+
+def test_an_unknown_order_is_refused() -> None:
+    with pytest.raises(UsageError, match="no order 'ss'"):
+        attention.build("rga", 16, (8, 4), order="ss")
+
+
+def built(**options: Any) -> tuple[attention.Block, Tensor]:
+    torch.manual_seed(0)
+    block = attention.build("rga", channels=16, size=(8, 4), **options).double().eval()
+    return block, torch.randn(2, 16, 8, 4, dtype=torch.float64)
+
+
+def test_the_orders_are_what_they_say() -> None:
+    block, x = built()
+    positions = block.spatial(x.flatten(2)).unflatten(2, (8, 4))
+    channels = block.channel(x.flatten(2).mT).mT[..., None]
+    close(built(order="parallel")[0](x), x * positions * channels)
+    gated = x * channels
+    close(built(order="cs")[0](x), gated * block.spatial(gated.flatten(2)).unflatten(2, (8, 4)))
+
+
+@pytest.mark.parametrize("order", ["sc", "cs", "parallel"])
+def test_the_gate_is_what_the_map_was_multiplied_by(order: str) -> None:
+    block, x = built(order=order)
+    close(x * block.gate(x), block(x))
+
+
+def test_affinity_is_the_row_that_the_exact_form_leaves_out() -> None:
+    block, x = built()
+    embedded = block.spatial._embed(x.flatten(2))
+    theta, phi = embedded[:, 2:4], embedded[:, 4:]  # after the two channels of g
+    close(block.affinity(x, 3, 1), (theta.mT @ phi)[:, 3 * 4 + 1].unflatten(1, (8, 4)))
+
+
+class TestWeightsOfAnotherSize:
+    """`trained_size`: resampled when asked for, refused when not."""
+
+    def official(self) -> dict[str, Tensor]:
+        from benchmarks.published.rga import Published
+
+        torch.manual_seed(0)
+        return Published(64, (16, 8)).state_dict()
+
+    def test_refused_without_the_option(self) -> None:
+        block = attention.build("rga", 64, (8, 4))
+        with pytest.raises(MismatchError, match="size and ratios"):
+            block.convert_official(self.official())
+
+    def test_refused_when_it_is_not_that_size(self) -> None:
+        block = attention.build("rga", 64, (8, 4), trained_size=(12, 8))
+        with pytest.raises(MismatchError, match="trained_size 12×8"):
+            block.convert_official(self.official())
+
+    def test_sums_over_positions_are_kept(self) -> None:
+        block = attention.build("rga", 64, (8, 4), trained_size=(16, 8))
+        own = block.convert_official(self.official())
+        block.load_state_dict(own)
+        theirs = self.official()["gg_spatial.0.weight"].flatten(1).unflatten(1, (2, 128))
+        found = own["spatial.relate.weight"].unflatten(1, (2, 32))
+        torch.testing.assert_close(found.sum(2), theirs.sum(2), rtol=1e-4, atol=1e-5)
+
+    def test_smooth_maps_get_nearly_the_same_gates(self) -> None:
+        """On a map that says the same at both sizes."""
+        state = self.official()
+        trained = attention.build("rga", 64, (16, 8)).eval()
+        trained.load_state_dict(trained.convert_official(state))
+        other = attention.build("rga", 64, (8, 4), trained_size=(16, 8)).eval()
+        other.load_state_dict(other.convert_official(state))
+        flat = torch.randn(2, 64, 1, 1)
+        gate = trained.gate(flat.expand(-1, -1, 16, 8))
+        torch.testing.assert_close(
+            other.gate(flat.expand(-1, -1, 8, 4))[..., :1, :1], gate[..., :1, :1]
+        )
