@@ -13,26 +13,27 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from reid_attn import storage
+from reid_attn.ablation.scores import (
+    NOT_RUN,
+    Scores,
+    difference,
+    finished,
+    join,
+    markdown,
+    percent,
+    points,
+    read_scores,
+    training_seconds,
+)
 from reid_attn.commands import main as reid_attn
-from reid_attn.evaluation import bootstrap, paired_bootstrap
+from reid_attn.evaluation import bootstrap
 from reid_attn.models.hardware import choose_device, choose_precision
 from reid_attn.models.weights import load_settings
-from reid_attn.training import read_log
-
-
-class Scores(NamedTuple):
-    """Per query of all finished folds, folds one after the other."""
-
-    persons: NDArray[np.int64]
-    rank1: NDArray[np.float64]
-    mAP: NDArray[np.float64]
 
 
 def main() -> int:
@@ -42,7 +43,7 @@ def main() -> int:
     runs = {c: [arguments.output / f"{c.stem}-{f.name}" for f in folds] for c in arguments.configs}
     for index, fold in enumerate(folds):  # fold by fold, so that what is finished is paired
         for config in arguments.configs:
-            if not arguments.only_table and not _finished(runs[config][index]):
+            if not arguments.only_table and not finished(runs[config][index]):
                 code = _train(config, fold, runs[config][index], arguments.overrides)
                 if code:
                     return code
@@ -71,52 +72,36 @@ def _train(config: Path, fold: Path, run: Path, overrides: list[str]) -> int:
     return reid_attn(["train", str(config), "-o", str(run), source, *overrides])
 
 
-def _finished(run: Path) -> bool:
-    return (run / "metrics.json").exists()
-
-
 def _scores(runs: list[Path]) -> Scores | None:
-    queries = [storage.read_json(run / "queries.json") for run in runs if _finished(run)]
-    if not queries:
-        return None
-    persons = np.concatenate([np.array(q["persons"], np.int64) for q in queries])
-    first = np.concatenate([np.array(q["first_hit"], np.float64) for q in queries])
-    precision = np.concatenate([np.array(q["average_precision"], np.float64) for q in queries])
-    return Scores(persons, np.where(np.isnan(first), np.nan, first == 0), precision)
+    done = [read_scores(run) for run in runs if finished(run)]
+    return join(done) if done else None
 
 
 def _table(runs: dict[Path, list[Path]], folds: list[Path]) -> str:
     names = [fold.name for fold in folds]
-    lines = [
-        f"| configuration | {' | '.join(names)} | mean | 95 % over persons | minutes a run |",
-        f"|---|{'---|' * (len(names) + 3)}",
-        *(_row(config, its) for config, its in runs.items()),
-        "",
-        *_comparisons(runs),
-        *_made(runs),
-    ]
-    head = f"# {folds[0].parent.name}\n\nRank-1 / mAP (plain) in percent, last epoch.\n\n"
-    return head + "\n".join(lines) + "\n"
+    head = ["configuration", *names, "mean", "95 % over persons", "minutes a run"]
+    rows = [_row(config, its) for config, its in runs.items()]
+    title = f"# {folds[0].parent.name}\n\nRank-1 / mAP (plain) in percent, last epoch.\n\n"
+    lines = [*markdown(head, rows), "", *_comparisons(runs), *_made(runs)]
+    return title + "\n".join(lines) + "\n"
 
 
-def _row(config: Path, runs: list[Path]) -> str:
-    cells, values, minutes = [], [], []
-    for run in runs:
-        if not _finished(run):
-            cells.append("*not run*")
-            continue
-        metrics = storage.read_json(run / "metrics.json")
-        values.append((metrics["rank1"], metrics["mAP"]))
-        cells.append(f"{metrics['rank1']:.1%} / {metrics['mAP']:.1%}".replace("%", ""))
-        minutes.append(sum(row.get("seconds", 0) for row in read_log(run)) / 60)
+def _row(config: Path, runs: list[Path]) -> list[str]:
+    metrics = [storage.read_json(run / "metrics.json") if finished(run) else None for run in runs]
+    values = [(found["rank1"], found["mAP"]) for found in metrics if found]
+    cells = [_both(found["rank1"], found["mAP"]) if found else f"*{NOT_RUN}*" for found in metrics]
     scores = _scores(runs)
     if scores is None:
-        return f"| `{config}` | {' | '.join(cells)} | – | – | – |"
-    rank1, mean_ap = np.mean(values, axis=0) * 100
-    mean = f"{rank1:.1f} / {mean_ap:.1f}" + ("" if len(values) == len(runs) else " (unfinished)")
+        return [f"`{config}`", *cells, "–", "–", "–"]
+    mean = _both(*np.mean(values, axis=0)) + ("" if len(values) == len(runs) else " (unfinished)")
     intervals = [bootstrap(scores.rank1, scores.persons), bootstrap(scores.mAP, scores.persons)]
-    spread = ", ".join(f"{100 * i.low:.1f} to {100 * i.high:.1f}" for i in intervals)
-    return f"| `{config}` | {' | '.join(cells)} | {mean} | {spread} | {np.mean(minutes):.0f} |"
+    spread = ", ".join(f"{percent(i.low)} to {percent(i.high)}" for i in intervals)
+    minutes = np.mean([training_seconds(run) / 60 for run in runs if finished(run)])
+    return [f"`{config}`", *cells, mean, spread, f"{minutes:.0f}"]
+
+
+def _both(rank1: float, mean_ap: float) -> str:
+    return f"{percent(rank1)} / {percent(mean_ap)}"
 
 
 def _comparisons(runs: dict[Path, list[Path]]) -> list[str]:
@@ -124,17 +109,14 @@ def _comparisons(runs: dict[Path, list[Path]]) -> list[str]:
     (first, base), *others = runs.items()
     lines = []
     for config, its in others:
-        both = [(a, b) for a, b in zip(base, its, strict=True) if _finished(a) and _finished(b)]
+        both = [(a, b) for a, b in zip(base, its, strict=True) if finished(a) and finished(b)]
         old, new = (_scores([pair[side] for pair in both]) for side in (0, 1))
         if old is None or new is None:
             continue
         differences = []
-        for name in ("rank1", "mAP"):
-            change = paired_bootstrap(getattr(old, name), getattr(new, name), old.persons)
-            differences.append(
-                f"{name} {100 * change.mean:+.1f} points "
-                f"(95 % {100 * change.low:+.1f} to {100 * change.high:+.1f})"
-            )
+        for name, change in difference(old, new).items():
+            mean, interval = points(change)
+            differences.append(f"{name} {mean} points (95 % {interval})")
         lines.append(
             f"`{config}` against `{first}`, the same queries of {len(both)} folds, persons drawn "
             f"10,000 times: {'; '.join(differences)}.\n"
@@ -145,10 +127,10 @@ def _comparisons(runs: dict[Path, list[Path]]) -> list[str]:
 def _made(runs: dict[Path, list[Path]]) -> list[str]:
     words = shlex.join(word for word in sys.argv[1:] if word != "--only-table")
     command = f"Made by `python -m benchmarks.folds {words}`."
-    finished = [run for its in runs.values() for run in its if _finished(run)]
-    if not finished:
+    done = [run for its in runs.values() for run in its if finished(run)]
+    if not done:
         return [command]
-    settings = load_settings(finished[0])
+    settings = load_settings(done[0])
     device = choose_device(settings.training.device)
     precision = choose_precision(settings.training.precision, device)
     size = f"{settings.data.height}×{settings.data.width}"

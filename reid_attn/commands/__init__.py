@@ -7,7 +7,18 @@ from collections.abc import Sequence
 
 from ..errors import ReidError
 
-COMMANDS = ("sample", "train", "evaluate", "extract", "retrieve", "gallery", "report")
+COMMANDS = (
+    "sample",
+    "train",
+    "ablate",
+    "evaluate",
+    "extract",
+    "retrieve",
+    "gallery",
+    "report",
+    "attend",
+    "blocks",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -44,6 +44,10 @@ class Network(nn.Module):
         self.dimension = self.backbone.channels
         self.neck = BNNeck(self.dimension) if settings.neck == "batch_norm" else nn.Identity()
         self.classifier = _classifier(settings.attention, self.dimension, identities)
+        if isinstance(
+            self.classifier, attention.Block
+        ):  # it reads the map: nothing trains the neck
+            self.neck.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Output:
         """Pictures (N, 3, H, W), normalised, to `Output`."""
@@ -141,9 +145,7 @@ def _places(block: AttentionSettings) -> list[attention.Place]:
             f"its slots: {', '.join(declared.slots)}"
         )
     needed = next((p.options for p in declared.published if p.slot == block.slot), {})
-    return [
-        attention.Place(block.slot, block.stages, block.blocks, {**needed, **block.options})
-    ]
+    return [attention.Place(block.slot, block.stages, block.blocks, {**needed, **block.options})]
 
 
 def _classifier(blocks: tuple[AttentionSettings, ...], channels: int, identities: int) -> nn.Module:

@@ -1,8 +1,9 @@
 """From a run or a features file to `metrics.json`, `queries.json` and `report.html`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..models import Trained, fingerprint, load_trained
 from ..models.hardware import choose_device
 from ..settings import Settings, dump
 from ..training import read_log
+from .attention_pages import drawn, look_at_queries
 from .page import Report, write_report
 from .progress import counted
 from .ranked_lists import Hit, RankedList, extremes
@@ -30,6 +32,11 @@ QUERIES_FILE = "queries.json"
 PAGE = "report.html"
 SHOWN_LISTS = 8
 SHOWN_HITS = 10
+SHOWN_LOOKS = 2
+"""Queries with attention maps, of the best and as many of the worst."""
+
+Look = Callable[[Sequence[RankedList]], list[dict[str, Any]]]
+"""What the attention blocks make of the queries, as plain values."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,8 @@ def evaluate_run(run: Path, output: Path, console: Console, options: Options = O
         "baselines": baselines,
         "provenance": _provenance(settings, trained, dataset),
     }
-    metrics = _measure(features, settings.evaluation.metric, facts, output)
+    look = partial(look_at_queries, trained.network, settings.data)
+    metrics = _measure(features, settings.evaluation.metric, facts, output, look)
     _write_page(output, run.name, read_log(run), dump(settings))
     _tell(console, metrics, output)
 
@@ -130,7 +138,11 @@ def _short(ranking: Ranking) -> dict[str, float]:
 
 
 def _measure(
-    features: FeatureSet, metric: Metric, facts: Mapping[str, Any], output: Path
+    features: FeatureSet,
+    metric: Metric,
+    facts: Mapping[str, Any],
+    output: Path,
+    look: Look = lambda _: [],
 ) -> dict[str, Any]:
     """Rank, and store the scores of the whole and of each query; returns the former."""
     ranking = features.rank(metric)
@@ -142,6 +154,7 @@ def _measure(
         "first_hit": _nullable(ranking.first_hit),
         "best": [_plain(ranked) for ranked in best],
         "worst": [_plain(ranked) for ranked in worst],
+        "attended": look([*best[:SHOWN_LOOKS], *worst[:SHOWN_LOOKS]]),
     }
     storage.make_folder(output)
     storage.write_json(output / QUERIES_FILE, queries)
@@ -179,6 +192,7 @@ def _write_page(
         curves=curves,
         best=tuple(_ranked_list(plain) for plain in queries["best"]),
         worst=tuple(_ranked_list(plain) for plain in queries["worst"]),
+        attended=tuple(drawn(look) for look in queries.get("attended", [])),
         baselines=baselines,
         settings=settings,
         provenance=metrics["provenance"],

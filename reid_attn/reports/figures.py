@@ -12,8 +12,11 @@ from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from .labels import SIZE, Box, place_labels
 
 _INK, _GRID = "#6b7280", "#dfe2e7"
 _LINES = (("#2f6fde", "-"), ("#d9730d", "--"), ("#1a936f", ":"))
@@ -25,6 +28,19 @@ _VARIABLES = {
 _LABELLED_RANKS = (1, 5, 10, 20)
 _RANK_TICKS = (1, 5, 10, 20, 30, 40, 50, 100)
 _FEW = 30  # up to so many points, each is marked
+
+COLOURS = tuple(to_hex(matplotlib.colormaps["viridis"](step / 8)) for step in range(9))
+"""From low to high: steps of the colour map of attention, for a bar beside it."""
+
+
+class Point(NamedTuple):
+    """A network in the plot of cost and accuracy."""
+
+    label: str
+    gflop: float
+    mAP: float
+    """In percent."""
+    baseline: bool
 
 
 class _Curve(NamedTuple):
@@ -69,6 +85,40 @@ def training_curves(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     }
     shown = {title: [c for c in curves if c.values] for title, curves in panels.items()}
     return {title: _panel(curves) for title, curves in shown.items() if curves}
+
+
+def scatter_plot(points: Sequence[Point]) -> str:
+    """SVG of mAP over cost; each point is labelled, and a label far from its point has a line."""
+    figure, axes = _figure(width=8.4, height=4.4)
+    for point in points:
+        marker, colour = ("D", _LINES[1][0]) if point.baseline else ("o", _LINES[0][0])
+        axes.plot([point.gflop], [point.mAP], marker, color=colour, markersize=5.5)
+    axes.margins(x=0.12, y=0.12)
+    axes.grid(axis="x", color=_GRID, linewidth=0.8)
+    axes.set_xlabel("GFLOP for one picture", color=_INK)
+    axes.set_ylabel("mAP (%)", color=_INK)
+    figure.draw_without_rendering()  # settles the layout, and with it where points lie
+    scale = 72 / figure.dpi
+    places = scale * axes.transData.transform([(point.gflop, point.mAP) for point in points])
+    inside = Box(*(scale * side for side in axes.get_window_extent().extents))
+    offsets = place_labels(places.tolist(), [point.label for point in points], inside)
+    for point, offset in zip(points, offsets, strict=True):
+        beside = offset[1] == 0
+        axes.annotate(
+            point.label, (point.gflop, point.mAP), xytext=offset, textcoords="offset points",
+            color=_INK, fontsize=SIZE, va="center", annotation_clip=False,
+            arrowprops=None if beside else {"arrowstyle": "-", "color": _INK, "linewidth": 0.5,
+            "shrinkB": 3, "relpos": (0.5, 0.5)},
+        )  # fmt: skip
+    return _svg(figure)
+
+
+def sorted_curve(values: Sequence[float]) -> str:
+    """SVG of `values` in falling order: how a gate treats channels, whichever they are."""
+    figure, axes = _figure(width=3.9, height=2.7)
+    axes.plot(range(1, len(values) + 1), sorted(values, reverse=True), color=_LINES[0][0])
+    axes.set_xlabel("channels, by their gate", color=_INK)
+    return _svg(figure)
 
 
 _SCORES = {"rank1": "Rank-1", "mAP": "mAP"}

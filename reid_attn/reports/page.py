@@ -8,13 +8,14 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import storage
 from ..data import images
+from ..data.images import Pixels
 from ..errors import DataError
 from . import figures
 from .ranked_lists import RankedList, printable
@@ -24,12 +25,37 @@ _THUMBNAIL = (128, 64)  # height and width of a person's crop
 
 
 @dataclass(frozen=True)
+class Panel:
+    """What one attention block makes of one picture: an overlay, or a curve without positions."""
+
+    caption: str
+    what: str
+    ends: tuple[str, str]
+    """The numbers at the ends of the colour bar."""
+    overlay: Pixels | None = None
+    curve: str = ""
+    """SVG, drawn from numbers alone."""
+
+
+@dataclass(frozen=True)
+class Attended:
+    """A picture with what the blocks of a network make of it."""
+
+    name: str
+    picture: Pixels | None
+    """None where it cannot be read any more."""
+    panels: tuple[Panel, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """What the page of one run shows. A part that is empty is left out of the page.
 
     `metrics` is the content of `metrics.json` (fractions from 0 to 1; `cmc` a list); where it has
     `comparisons`, they are other measurements: name -> {"mAP": ..., "rank1": ...}; its `intervals`
     are 95 % intervals: "mAP" -> [low, high].
+    `attended` are a few queries with the gates of the network's attention blocks.
     `curves` are the rows of `metrics.jsonl`, `baselines` the Rank-1 of plainer methods by name,
     `settings` the YAML text, and `provenance` from what and how the numbers were made.
     """
@@ -42,6 +68,41 @@ class Report:
     baselines: Mapping[str, float] = field(default_factory=dict)
     settings: str = ""
     provenance: Mapping[str, str] = field(default_factory=dict)
+    attended: tuple[Attended, ...] = ()
+
+
+class Cell(NamedTuple):
+    """What stands in a table, with a second line in small letters."""
+
+    text: str
+    note: str = ""
+    bold: bool = False
+    span: int = 1
+    """Columns that it covers."""
+
+
+@dataclass(frozen=True)
+class AblationTable:
+    """One table of an ablation, and the cost and mAP of the rows that have both."""
+
+    title: str
+    rows: Sequence[Sequence[Cell]]
+    points: Sequence[figures.Point]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What the page of an ablation shows; `runs` has one line for each network."""
+
+    title: str
+    lead: Mapping[str, str]
+    notes: Sequence[str]
+    head: Sequence[str]
+    tables: Sequence[AblationTable]
+    runs_head: Sequence[str]
+    runs: Sequence[Sequence[Cell]]
+    provenance: Mapping[str, str]
+    settings: str
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -76,6 +137,22 @@ def write_ranked_page(
     _write(path, "ranked.html", title=title, lists=lists, notes=notes, judged=judged)
 
 
+def write_ablation(path: Path, ablation: Ablation) -> None:
+    """Write the page of an ablation to `path`; `DiskError` when that fails."""
+    plots = [
+        Markup(figures.scatter_plot(table.points)) if table.points else ""  # noqa: S704 - escaped
+        for table in ablation.tables
+    ]
+    _write(path, "ablation.html", ablation=ablation, plots=plots)
+
+
+def write_attention_page(
+    path: Path, title: str, attended: Attended, notes: Mapping[str, str]
+) -> None:
+    """Write what the attention blocks of a network make of one picture."""
+    _write(path, "attention.html", title=title, attended=attended, notes=notes)
+
+
 def _write(path: Path, template: str, **values: Any) -> None:
     environment = Environment(
         loader=PackageLoader("reid_attn", "reports/templates"),
@@ -84,7 +161,14 @@ def _write(path: Path, template: str, **values: Any) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent="{:.1%}".format, printable=printable, thumbnail=_thumbnail)
+    environment.filters.update(
+        percent="{:.1%}".format,
+        printable=printable,
+        thumbnail=_thumbnail,
+        picture=_address,
+        drawn=Markup,  # of figures, which are drawn from numbers alone
+    )
+    environment.globals["colours"] = ", ".join(figures.COLOURS)
     html = environment.get_template(template).render(values)
     # A path may hold bytes that are not UTF-8; the page always is.
     storage.write_text(path, html.encode("utf-8", "backslashreplace").decode("utf-8"))
@@ -95,7 +179,11 @@ def _thumbnail(picture: Path | None) -> str:
     if picture is None:
         return ""
     try:
-        jpeg = images.encode_jpeg(images.decode(picture, _THUMBNAIL), quality=85)
+        return _address(images.decode(picture, _THUMBNAIL))
     except DataError:
         return ""
+
+
+def _address(pixels: Pixels) -> str:
+    jpeg = images.encode_jpeg(pixels, quality=85)
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -4,10 +4,10 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from reid_attn.errors import MismatchError, UsageError
 from reid_attn.models import build_network, fingerprint
+from reid_attn.models.cost import measure
 from reid_attn.models.pooling import GeMPooling
 from reid_attn.models.resnet import ResNet50
 from reid_attn.settings import Settings, resolve
@@ -102,29 +102,9 @@ def test_replace_stands_for_the_3x3_and_its_norm() -> None:
 
 def test_whole_network_cost_is_that_of_the_exact_form() -> None:
     """At most 10.2 GFLOP forward, and 95 MiB kept for backward per picture, at 256×128."""
-    backbone = build_network(settings((256, 128), **RGA), 10).backbone
-    with FlopCounterMode(display=False) as flops, torch.no_grad():
-        backbone.eval()(torch.randn(1, 3, 256, 128))
-    assert flops.get_total_flops() <= 10.2e9
-    backbone.train()
-    kept = (kept_for_backward(backbone, 3) - kept_for_backward(backbone, 2)) / 2**20
-    assert 60 < kept <= 95
-
-
-def kept_for_backward(module: nn.Module, pictures: int) -> int:
-    """Bytes of distinct storages that autograd holds, parameters and the input left out."""
-    x = torch.randn(pictures, 3, 256, 128)
-    known = {t.untyped_storage().data_ptr() for t in (x, *module.parameters(), *module.buffers())}
-    held: dict[int, Tensor] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        if tensor.untyped_storage().data_ptr() not in known:
-            held[tensor.untyped_storage().data_ptr()] = tensor
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        module(x)
-    return sum(tensor.untyped_storage().nbytes() for tensor in held.values())
+    cost = measure(build_network(settings((256, 128), **RGA), 10).backbone, (3, 256, 128))
+    assert cost.gflop <= 10.2
+    assert 60 < cost.kept_mib <= 95
 
 
 def test_training_scores_and_evaluation_does_not() -> None:
