@@ -44,10 +44,8 @@ class Network(nn.Module):
         self.dimension = self.backbone.channels
         self.neck = BNNeck(self.dimension) if settings.neck == "batch_norm" else nn.Identity()
         self.classifier = _classifier(settings.attention, self.dimension, identities)
-        if isinstance(
-            self.classifier, attention.Block
-        ):  # it reads the map: nothing trains the neck
-            self.neck.requires_grad_(False)
+        if isinstance(self.classifier, attention.Block):
+            self.neck.requires_grad_(False)  # such a classifier reads the map: nothing trains it
 
     def forward(self, images: Tensor) -> Output:
         """Pictures (N, 3, H, W), normalised, to `Output`."""

@@ -79,15 +79,14 @@ class ResNet50(nn.Module):
         """Keys of the state dict that are the ResNet's, not a block's."""
         return {key for key in self.state_dict() if not _FOREIGN.search(key)}
 
-    def replaced(self, key: str) -> bool:
-        """Whether `key` would be of a 3×3, or its norm, for which a block stands here."""
-        bottleneck = re.fullmatch(r"(.+)\.(conv2|bn2)\.\w+", key)
-        replaced = {
-            name
+    def replaced(self) -> tuple[str, ...]:
+        """How the keys begin of each 3×3, and of its norm, for which a block stands here."""
+        return tuple(
+            f"{name}.{part}."
             for name, module in self.named_modules()
             if isinstance(module, _Bottleneck) and isinstance(module.conv2, nn.Sequential)
-        }
-        return bottleneck is not None and bottleneck[1] in replaced
+            for part in ("conv2", "bn2")
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, C, h, w) with C = `channels` and (h, w) = `map_size`."""

@@ -92,11 +92,9 @@ def initialise(network: Network, weights: str, stride_in_1x1: bool) -> None:
         hint = nearest(weights, [*_PUBLISHED, "none"])
         raise UsageError(f"model.weights: there is no file '{weights}'{hint}")
     backbone = network.backbone
-    state = {
-        key: tensor
-        for key, tensor in read_state_dict(path).items()
-        if not key.startswith("fc.") and not backbone.replaced(key)
-    }
+    unused = ("fc.", *backbone.replaced())
+    found = read_state_dict(path)
+    state = {key: tensor for key, tensor in found.items() if not key.startswith(unused)}
     of_blocks = backbone.state_dict().keys() - backbone.own_keys()
     load_weights(backbone, state, str(path), may_lack=of_blocks)
 
