@@ -16,32 +16,30 @@ print the plain AP; the trapezoid is that of the official Market-1501 code. Sour
 Scalable Person Re-identification, ICCV 2015 (junk, AP); Ye et al., Deep Learning for Person
 Re-identification, TPAMI 2021 (INP).
 
-No Q×G matrix is held: one block of queries meets the gallery tile by tile. Products are summed in
-float64 and rounded to float32. The last bits of a matrix product depend on its shape, so a float32
-product scores two copies of one picture differently, and every block size ranks them anew. The
-rounding takes that noise away: what ties in float32 ties always, and the gallery index decides.
+No Q×G matrix is held, and nothing is sorted but a query's scores down to its last hit: r_i is the
+number of kept pictures that are nearer (`scores.py` says what a score is and when two tie).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import DataError, UsageError, nearest
+from ..errors import UsageError, nearest
+from .junk import JunkRule
+from .labels import Labels
+from .scores import DistanceScores, FeatureScores, Metric, Row, check_positive
 
-Metric = Literal["cosine", "euclidean"]
-JUNK = -1
-"""The person of gallery pictures that count neither for nor against a query."""
-
-_TILE = 2048  # gallery rows that are float64 at a time
-_SCORES = 2**25  # most scores in a block of queries (128 MiB)
-_LARGEST = 1e37  # squared norms above it would overflow float32
+Ties = Literal["index", "grouped"]
+"""How equal scores are ordered: by gallery index; or not at all, each counting as the last of its
+group (as in scikit-learn), so that no order of the gallery changes a result."""
+Invalid = Literal["skip", "zero"]
+"""Whether a query without a good picture is left out of the means, or counts 0 (as in layumi's)."""
 
 Integers = NDArray[np.int64]
 Doubles = NDArray[np.float64]
-Scores = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +60,8 @@ class Ranking:
     """Gallery pictures, junk included."""
     max_rank: int
     """Length of `cmc`."""
+    invalid: Invalid = "skip"
+    """What the means make of invalid queries."""
 
     @property
     def queries(self) -> int:
@@ -79,7 +79,7 @@ class Ranking:
 
     def rank(self, k: int) -> float:
         """CMC@k; beyond the end of a junk-free gallery it keeps its last value."""
-        return float(np.nanmean(self.hits(k)))
+        return self._mean(self.hits(k))
 
     @property
     def cmc(self) -> list[float]:
@@ -109,33 +109,35 @@ class Ranking:
     @property
     def mAP(self) -> float:
         """Mean of the plain AP."""
-        return float(np.nanmean(self.average_precision))
+        return self._mean(self.average_precision)
 
     @property
     def mAP_trapezoid(self) -> float:
         """Mean of the trapezoid AP."""
-        return float(np.nanmean(self.trapezoid_precision))
+        return self._mean(self.trapezoid_precision)
 
     @property
     def mINP(self) -> float:
         """Mean INP."""
-        return float(np.nanmean(self.inverse_negative_penalty))
+        return self._mean(self.inverse_negative_penalty)
+
+    def headline(self) -> dict[str, float]:
+        """The four means that tell rankings apart."""
+        return {name: getattr(self, name) for name in ("rank1", "mAP", "mAP_trapezoid", "mINP")}
 
     def as_dict(self) -> dict[str, Any]:
-        """The means and counts under the names of `metrics.json`, in full precision."""
+        """The means and counts under the names of `metrics.json`, in full precision.
+
+        `all_queries` has the means with invalid queries as 0, whatever `invalid` says.
+        """
         names = ("rank1", "rank5", "rank10", "rank20", "mAP", "mAP_trapezoid", "mINP")
         counts = ("queries", "valid_queries", "gallery", "junk", "cmc")
-        return {name: getattr(self, name) for name in names + counts}
+        found = {name: getattr(self, name) for name in names + counts}
+        share = 1.0 if self.invalid == "zero" else self.valid_queries / self.queries
+        return found | {"all_queries": {k: share * v for k, v in self.headline().items()}}
 
-
-@dataclass(frozen=True, eq=False)
-class RankedList:
-    """The nearest gallery pictures of one query, junk left out."""
-
-    indices: Integers
-    """(n,) rows of the gallery, nearest first; n < k where the junk-free gallery is smaller."""
-    scores: Doubles
-    """(n,) cosine similarities, or Euclidean distances."""
+    def _mean(self, values: Doubles) -> float:
+        return float(np.nanmean(values) if self.invalid == "skip" else np.nan_to_num(values).mean())
 
 
 def evaluate(
@@ -148,216 +150,129 @@ def evaluate(
     *,
     metric: Metric = "cosine",
     max_rank: int = 50,
-    block: int = 256,
+    block: int = 1024,
+    junk: JunkRule | None = None,
+    ties: Ties = "index",
+    invalid: Invalid = "skip",
 ) -> Ranking:
     """Rank the gallery for every query and measure it (formulas: head of this file).
 
     Features are (Q, D) and (G, D) of any float type; ids and cameras are (Q,) and (G,) integers.
     `block` queries are ranked at a time, fewer where the gallery is huge; no result depends on it.
-    Raises `DataError` for arrays that do not fit, a vector that is not finite or, for cosine, zero,
-    and when no query is valid; `UsageError` for a wrong option.
+    `junk` replaces the rule of the same camera (see `junk.py`). Raises `DataError` for arrays that
+    do not fit, a vector that is not finite or, for cosine, zero, and when no query is valid;
+    `UsageError` for a wrong option.
     """
-    _check_positive(max_rank=max_rank, block=block)
-    query = _Side.of("query", query_features, query_ids, query_cams)
-    gallery = _Side.of("gallery", gallery_features, gallery_ids, gallery_cams)
-    measures = np.full((4, len(query.persons)), np.nan)
-    removed = 0
-    for index, row, good, junk in _walk(query, gallery, metric, block):
-        removed += len(junk)
-        if len(good):
-            measures[:, index] = _measure(_positions(row, good))
-    if np.isnan(measures).all():
-        raise _no_valid_query(query, gallery)
-    first, plain, trapezoid, penalty = measures
-    return Ranking(first, plain, trapezoid, penalty, removed, len(gallery.persons), max_rank)
+    check_positive(max_rank=max_rank, block=block)
+    labels = Labels(query_ids, query_cams, gallery_ids, gallery_cams, junk)
+    labels.refuse_misfit(query_features, gallery_features)
+    scores = FeatureScores(query_features, gallery_features, metric, block)
+    return _rank(scores, labels, max_rank, ties, invalid)
 
 
-def top(
-    query_features: ArrayLike,
+def evaluate_distances(
+    distances: ArrayLike | Iterable[ArrayLike],
     query_ids: ArrayLike,
     query_cams: ArrayLike,
-    gallery_features: ArrayLike,
     gallery_ids: ArrayLike,
     gallery_cams: ArrayLike,
-    k: int,
     *,
-    metric: Metric = "cosine",
-    block: int = 256,
-) -> list[RankedList]:
-    """The first `k` junk-free gallery pictures of each query, in the order `evaluate` ranks them.
+    max_rank: int = 50,
+    junk: JunkRule | None = None,
+    ties: Ties = "index",
+    invalid: Invalid = "skip",
+) -> Ranking:
+    """As `evaluate`, from distances (Q, G) of any kind, smaller is nearer.
 
-    Arguments and errors as for `evaluate`; an invalid query has a list like any other.
+    They may come as an iterable over blocks of rows (b, G), for example from another device, so
+    that the matrix need not exist.
     """
-    _check_positive(k=k, block=block)
-    query = _Side.of("query", query_features, query_ids, query_cams)
-    gallery = _Side.of("gallery", gallery_features, gallery_ids, gallery_cams)
-    lists = []
-    for index, row, _, junk in _walk(query, gallery, metric, block):
-        nearest_first = np.argsort(-row, kind="stable")[: min(k, len(row) - len(junk))]
-        if metric == "cosine":
-            scores = row[nearest_first].astype(np.float64)
-        else:
-            difference = gallery.vectors[nearest_first].astype(np.float64) - query.vectors[index]
-            scores = np.linalg.norm(difference, axis=1)
-        lists.append(RankedList(nearest_first, scores))
-    return lists
+    check_positive(max_rank=max_rank)
+    labels = Labels(query_ids, query_cams, gallery_ids, gallery_cams, junk)
+    scores = DistanceScores(distances, (len(labels.query_persons), len(labels.gallery_persons)))
+    return _rank(scores, labels, max_rank, ties, invalid)
 
 
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """The queries or the gallery, checked."""
-
-    name: str
-    vectors: NDArray[np.floating[Any]]  # (N, D)
-    persons: Integers  # (N,)
-    cameras: Integers  # (N,)
-    squares: Doubles  # (N,) squared norms
-
-    @classmethod
-    def of(cls, name: str, features: ArrayLike, ids: ArrayLike, cams: ArrayLike) -> "_Side":
-        vectors = _array(f"{name}_features", features, 2, "floats")
-        persons = _array(f"{name}_ids", ids, 1, "integers")
-        cameras = _array(f"{name}_cams", cams, 1, "integers")
-        if not len(vectors) == len(persons) == len(cameras) > 0:
-            raise DataError(
-                f"{name}_features has {len(vectors)} rows, {name}_ids {len(persons)} and "
-                f"{name}_cams {len(cameras)}: the three need the same number, at least one"
-            )
-        tiles = _tiles(vectors, _TILE)
-        squares = np.concatenate([np.einsum("nd,nd->n", tile, tile) for _, tile in tiles])
-        side = cls(name, vectors, persons.astype(np.int64), cameras.astype(np.int64), squares)
-        side.refuse(~(squares < _LARGEST), "numbers that are not finite, or too large")
-        return side
-
-    def refuse(self, bad: NDArray[np.bool_], what: str) -> None:
-        """`DataError` that names the first bad row, if there is one."""
-        if bad.any():
-            raise DataError(
-                f"{self.name}_features, row {int(np.argmax(bad))} holds {what} "
-                f"({np.count_nonzero(bad)} such rows): extract the features again without them"
-            )
+def _rank(
+    scores: FeatureScores | DistanceScores,
+    labels: Labels,
+    max_rank: int,
+    ties: Ties,
+    invalid: Invalid,
+) -> Ranking:
+    for value, kind in ((ties, Ties), (invalid, Invalid)):
+        if value not in get_args(kind):
+            choices = get_args(kind)
+            hint = nearest(str(value), choices)
+            raise UsageError(f"unknown option '{value}'{hint}: use {' or '.join(choices)}")
+    queries, gallery = scores.shape
+    valid, places, removed = [], [], 0
+    for row, good, junk in labels.walk(scores):
+        removed += len(junk)
+        if len(good):
+            valid.append(row.query)
+            places.append(_places(row, good, ties))
+    if not valid:
+        raise labels.no_valid_query()
+    measures = np.full((4, queries), np.nan)
+    measures[:, valid] = _measure(places)
+    first, plain, trapezoid, penalty = measures
+    return Ranking(first, plain, trapezoid, penalty, removed, gallery, max_rank, invalid)
 
 
-class _Matches:
-    """Good and junk gallery pictures of a query, found without a pass over the gallery."""
-
-    def __init__(self, gallery: _Side) -> None:
-        self._cameras = gallery.cameras
-        self._by_person = np.argsort(gallery.persons)
-        self._persons = gallery.persons[self._by_person]
-        self._nobody = np.flatnonzero(gallery.persons == JUNK)
-
-    def of(self, person: int, camera: int) -> tuple[Integers, Integers]:
-        if person == JUNK:
-            return self._nobody[:0], self._nobody
-        start, end = np.searchsorted(self._persons, (person, person + 1))
-        same = self._by_person[start:end]
-        elsewhere = self._cameras[same] != camera
-        return same[elsewhere], np.concatenate((self._nobody, same[~elsewhere]))
-
-
-def _walk(
-    query: _Side, gallery: _Side, metric: Metric, block: int
-) -> Iterator[tuple[int, Scores, Integers, Integers]]:
-    """Each query's index, score row (G,) with junk at −inf, good and junk gallery indices."""
-    matches = _Matches(gallery)
-    for index, row in enumerate(_score_rows(query, gallery, metric, block)):
-        good, junk = matches.of(int(query.persons[index]), int(query.cameras[index]))
-        row[junk] = -np.inf
-        yield index, row, good, junk
+def _places(row: Row, good: Integers, ties: Ties) -> tuple[Integers, Integers]:
+    """For each hit, how many kept pictures stand before it, and up to it."""
+    scores = row.scores
+    values = scores[good]
+    low, high = values - row.slack, values + row.slack
+    wanted = scores >= low.min()
+    few = 2 * np.count_nonzero(wanted) < len(scores)
+    ranked = np.sort(scores[wanted] if few else scores)
+    not_above = ranked.searchsorted(high, side="right")
+    around = not_above - ranked.searchsorted(low, side="left")
+    above = len(ranked) - not_above
+    if around.max() == 1:
+        return above, above + 1
+    earlier, tied = _settle(row, good, np.flatnonzero(around > 1), (low, high), above)
+    if ties == "grouped":
+        return above, above + tied
+    return above + earlier, above + earlier + 1
 
 
-def _score_rows(query: _Side, gallery: _Side, metric: Metric, block: int) -> Iterator[Scores]:
-    """One row (G,) per query, higher is nearer: scale · (q·g) + shift.
+def _settle(
+    row: Row, good: Integers, unsure: Integers, ends: tuple[Any, Any], above: Integers
+) -> tuple[Integers, Integers]:
+    """Compare the pictures whose scores are too close to the hits `unsure` by their exact scores.
 
-    Cosine: q·g / |q||g|. Euclidean: 2 q·g − |g|² = |q|² − d², which falls as the distance d grows;
-    d² itself would be noise for near pictures, a small difference of large numbers.
+    Adds to `above` those that are nearer; returns how many tie with each hit and stand before it in
+    the gallery, and how many tie, itself included.
     """
-    _check_pair(query, gallery, metric)
-    if metric == "cosine":
-        scale, shift = 1 / np.sqrt(gallery.squares), np.zeros(len(gallery.squares))
-    else:
-        scale, shift = np.full(len(gallery.squares), 2.0), -gallery.squares
-    block = min(block, max(1, _SCORES // len(scale)), len(query.vectors))
-    scores = np.empty((block, len(scale)), dtype=np.float32)
-    for rows, left in _tiles(query.vectors, block):
-        if metric == "cosine":
-            left /= np.sqrt(query.squares[rows, None])
-        for columns, right in _tiles(gallery.vectors, _TILE):
-            product = left @ right.T
-            product *= scale[columns]
-            product += shift[columns]
-            scores[: len(left), columns] = product
-        yield from scores[: len(left)]
+    earlier, tied = np.zeros_like(above), np.ones_like(above)
+    near = [np.flatnonzero((row.scores >= ends[0][i]) & (row.scores <= ends[1][i])) for i in unsure]
+    rows = np.unique(np.concatenate(near))
+    scores = row.exact(rows)
+    for hit, others in zip(unsure, near, strict=True):
+        theirs = scores[np.searchsorted(rows, others)]
+        own = theirs[np.searchsorted(others, good[hit])]
+        equal = theirs == own
+        above[hit] += np.count_nonzero(theirs > own)
+        earlier[hit] = np.count_nonzero(equal & (others < good[hit]))
+        tied[hit] = np.count_nonzero(equal)
+    return earlier, tied
 
 
-def _tiles(vectors: NDArray[np.floating[Any]], height: int) -> Iterator[tuple[slice, Doubles]]:
-    for start in range(0, len(vectors), height):
-        rows = slice(start, start + height)
-        yield rows, vectors[rows].astype(np.float64)
-
-
-def _positions(row: Scores, good: Integers) -> Integers:
-    """Sorted positions of `good` by descending score, ties by index: r_0 < … < r_{n−1}.
-
-    Sorting bare values is several times faster than sorting indices, and tells how many scores are
-    above each hit; the ties before it are counted only where there are any.
-    """
-    ascending, values = np.sort(row), row[good]
-    not_above = np.searchsorted(ascending, values, side="right")
-    tied = not_above - np.searchsorted(ascending, values, side="left") > 1
-    positions = len(row) - not_above
-    for hit in np.flatnonzero(tied):
-        positions[hit] += np.count_nonzero(row[: good[hit]] == values[hit])
-    return np.sort(positions)
-
-
-def _measure(positions: Integers) -> tuple[float, float, float, float]:
-    """First hit, plain AP, trapezoid AP and INP of one query from its hits' sorted positions."""
-    before = np.arange(len(positions))
-    precision = (before + 1) / (positions + 1)
-    precision_before = np.where(positions > 0, before / np.maximum(positions, 1), 1.0)
-    plain, left = float(precision.mean()), float(precision_before.mean())
-    return float(positions[0]), plain, (plain + left) / 2, float(precision[-1])
-
-
-def _check_pair(query: _Side, gallery: _Side, metric: Metric) -> None:
-    if metric not in get_args(Metric):
-        hint = nearest(str(metric), get_args(Metric))
-        raise UsageError(f"unknown metric '{metric}'{hint}: use cosine or euclidean")
-    if query.vectors.shape[1] != gallery.vectors.shape[1]:
-        raise DataError(
-            f"query_features has {query.vectors.shape[1]} dimensions and gallery_features "
-            f"{gallery.vectors.shape[1]}: extract both with the same network"
-        )
-    if metric == "cosine":
-        for side in (query, gallery):
-            side.refuse(side.squares == 0, "the zero vector, which has no cosine")
-
-
-def _no_valid_query(query: _Side, gallery: _Side) -> DataError:
-    present = np.isin(query.persons, gallery.persons[gallery.persons != JUNK])
-    lost = int(np.count_nonzero(present))
-    return DataError(
-        f"none of the {len(present)} queries has a match: {lost} have gallery pictures from their "
-        f"own camera only, which the junk rule removes, and {len(present) - lost} have no picture "
-        "in the gallery: add pictures of these persons from other cameras"
-    )
-
-
-def _array(name: str, values: ArrayLike, axes: int, numbers: str) -> NDArray[Any]:
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} cannot be read as an array: {error}") from error
-    if array.ndim != axes or array.dtype.kind not in {"floats": "f", "integers": "iu"}[numbers]:
-        raise DataError(
-            f"{name} is {array.dtype} of shape {array.shape}: pass {numbers} with {axes} axes"
-        )
-    return array
-
-
-def _check_positive(**options: int) -> None:
-    for name, value in options.items():
-        if value < 1:
-            raise UsageError(f"{name} must be at least 1, not {value}")
+def _measure(places: list[tuple[Integers, Integers]]) -> Doubles:
+    """(4, V) first hit, plain AP, trapezoid AP and INP of each valid query from its `_places`."""
+    number = np.array([len(before) for before, _ in places])
+    query = np.repeat(np.arange(len(number)), number)
+    before, upto = (np.concatenate(part) for part in zip(*places, strict=True))
+    order = np.lexsort((upto, query))
+    before, upto = before[order], upto[order]
+    start = np.cumsum(number) - number
+    key = query * (upto.max() + 1) + upto  # sorted: a tie group of one query has one key
+    hits_before = np.searchsorted(key, key, side="left") - start[query]
+    hits = np.searchsorted(key, key, side="right") - start[query]
+    left = np.where(before > 0, hits_before / np.maximum(before, 1), 1.0)
+    plain, right = (np.add.reduceat(part, start) / number for part in (hits / upto, left))
+    first, last = upto[start] - 1, upto[start + number - 1]
+    return np.stack((first, plain, (plain + right) / 2, number / last))

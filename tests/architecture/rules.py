@@ -13,6 +13,8 @@ _SENTENCE = re.search(r"(`[a-z, ]+`\s+←\s+)+`[a-z]+`", (ROOT / "docs/architect
 ORDER = [group.split(", ") for group in re.findall(r"`(.+?)`", _SENTENCE[0] if _SENTENCE else "")]
 RANK = {room: rank for rank, group in enumerate(ORDER) for room in group}
 
+METRIC = tuple(f"evaluation/{name}.py" for name in ("ranking", "scores", "labels", "junk"))
+METRIC_MODULES = tuple(f"reid_attn.{file[:-3].replace('/', '.')}." for file in METRIC)
 STORAGE = ("storage.py",)
 WEIGHTS = ("models/weights.py",)
 ONLY: dict[str, tuple[str, ...]] = {  # who alone may name a module, a function, or a built-in
@@ -85,8 +87,8 @@ def _wrong_rooms(place: str, imports: list[Import]) -> Iterator[str]:
         if ours and RANK.get(room, len(ORDER)) >= RANK.get(own, len(ORDER)):
             yield f"{own} imports {room}, which does not stand to its left"
         known = library in ("numpy", *sys.stdlib_module_names) or room == "errors"
-        if place == "evaluation/ranking.py" and not known:
-            yield f"ranking needs numpy and errors alone, not {target}"
+        if place in METRIC and not known and not target.startswith(METRIC_MODULES):
+            yield f"the metric needs numpy and errors alone, not {target}"
 
 
 def _wrong_places(place: str, tree: ast.Module, names: dict[str, str]) -> Iterator[str]:

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
 
 from reid_attn.errors import DataError, UsageError
-from reid_attn.evaluation import Ranking, evaluate, ranking, top
+from reid_attn.evaluation import Ranking, evaluate, evaluate_distances, junk, scores, top
 
 PARTS = ("features", "ids", "cams")
 Problem = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -180,7 +181,7 @@ def test_no_bit_depends_on_the_block(metric: Any, monkeypatch: pytest.MonkeyPatc
     )
     reference = evaluate(*problem, metric=metric)
     for block, tile in ((1, 2048), (7, 101), (90, 333)):
-        monkeypatch.setattr(ranking, "_TILE", tile)
+        monkeypatch.setattr(scores, "_TILE", tile)
         result = evaluate(*problem, metric=metric, block=block)
         for one, other in zip(per_query(reference), per_query(result), strict=True):
             np.testing.assert_array_equal(one, other)
@@ -193,9 +194,177 @@ def test_copies_of_a_picture_tie_in_every_column() -> None:
         assert found.indices.tolist() == list(range(61))
 
 
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_what_float32_cannot_order_is_ordered_as_in_float64(metric: Any) -> None:
+    """A block large enough to measure its own errors, full of pictures that are nearly the same."""
+    q, q_ids, q_cams, g, g_ids, g_cams = random_problem(200, 900, 256)
+    twins = g + np.random.default_rng(1).normal(scale=1e-5, size=g.shape).astype(np.float32)
+    problem = (
+        q,
+        q_ids,
+        q_cams,
+        np.concatenate((g, twins, g)),
+        np.concatenate((g_ids, g_ids + 1, g_ids + 2)),
+        np.concatenate((g_cams, g_cams, g_cams)),
+    )
+    found = evaluate(*problem, metric=metric)
+    exact = evaluate(*problem, metric=metric, block=1)
+    for one, other in zip(per_query(found), per_query(exact), strict=True):
+        np.testing.assert_array_equal(one, other)
+    wide = [side.astype(np.float64) for side in (problem[0], problem[3])]
+    if metric == "cosine":
+        wide = [side / np.linalg.norm(side, axis=1, keepdims=True) for side in wide]
+        distances = -(wide[0] @ wide[1].T).astype(np.float32)
+    else:
+        distances = ((wide[1] ** 2).sum(1) - 2 * wide[0] @ wide[1].T).astype(np.float32)
+    labels = (*problem[1:3], *problem[4:])
+    for one, other in zip(
+        per_query(found), per_query(evaluate_distances(distances, *labels)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_collapsed_network_is_ranked_by_float64_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, q_ids, q_cams, g, g_ids, g_cams = random_problem(300, 400, 16)
+    problem = (1e4 + q, q_ids, q_cams, 1e4 + g, g_ids, g_cams)  # every cosine is 0.99999998 or so
+    calls = []
+    finely = scores.FeatureScores._multiply_finely
+
+    def spy(self: Any, *arguments: Any) -> None:
+        calls.append(1)
+        finely(self, *arguments)
+
+    monkeypatch.setattr(scores.FeatureScores, "_multiply_finely", spy)
+    found = evaluate(*problem, block=100)
+    assert len(calls) == 2  # the first block shows how crowded the scores are
+    for one, other in zip(per_query(found), per_query(evaluate(*problem, block=7)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e-14, 1e16])
+def test_vectors_of_any_length_are_ranked_alike(size: float) -> None:
+    problem = random_problem(80, 200, 8)
+    q, g = (problem[i].astype(np.float64) * size for i in (0, 3))
+    found = evaluate(q, *problem[1:3], g, *problem[4:])
+    np.testing.assert_array_equal(found.average_precision, evaluate(*problem).average_precision)
+
+
+@given(problems(), st.integers(1, 4), st.booleans())
+def test_distances_may_come_in_blocks(problem: Problem, height: int, as_matrix: bool) -> None:
+    if by_definition(problem, "euclidean", 1) is None:
+        return
+    q, g = (problem[i].astype(np.float64) for i in (0, 3))
+    matrix = ((q[:, None] - g[None]) ** 2).sum(axis=2)
+    blocks: Any = (matrix[i : i + height] for i in range(0, len(matrix), height))
+    labels = (*problem[1:3], *problem[4:])
+    found = evaluate_distances(matrix if as_matrix else blocks, *labels)
+    expected = evaluate(*problem, metric="euclidean")
+    assert found.as_dict() == expected.as_dict()
+
+
+@pytest.mark.parametrize(
+    ("distances", "message"),
+    [
+        (np.ones((1, 3)), "distances has 1 rows and 3 columns: .* 2 queries .* 3 gallery"),
+        (np.ones((3, 3)), "distances has 3 rows"),
+        (np.ones((2, 2)), "2 columns"),
+        (iter([np.ones((1, 3)), np.ones((2, 3))]), "distances has 3 rows"),
+        (np.array([[1, 2, 3], [1, np.nan, 3]]), "distances, row 1 holds numbers that are not"),
+        (np.ones((2, 3), int), "distances is int64"),
+    ],
+)
+def test_distances_that_do_not_fit_are_refused(distances: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        evaluate_distances(distances, [1, 2], [1, 1], [1, 2, 0], [2, 2, 2])
+
+
+@given(problems())
+def test_grouped_ties_agree_with_scikit_learn_and_ignore_the_order(problem: Problem) -> None:
+    if by_definition(problem, "cosine", 1) is None:
+        return
+    found = evaluate(*problem, ties="grouped")
+    backwards = evaluate(*problem[:3], *(side[::-1] for side in problem[3:]), ties="grouped")
+    for one, other in zip(per_query(found), per_query(backwards), strict=True):
+        np.testing.assert_array_equal(one, other)
+    q, q_ids, q_cams, g, g_ids, g_cams = problem
+    for query in np.flatnonzero(~np.isnan(found.first_hit)):
+        kept = (g_ids != -1) & ~((g_ids == q_ids[query]) & (g_cams == q_cams[query]))
+        left, right = q[query].astype(np.float64), g[kept].astype(np.float64)
+        cosine = right @ left / np.linalg.norm(right, axis=1) / np.linalg.norm(left)
+        expected = average_precision_score(g_ids[kept] == q_ids[query], cosine.astype(np.float32))
+        assert found.average_precision[query] == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_stable_rule_agrees_with_scikit_learn_without_ties() -> None:
+    problem = random_problem(40, 300, 16)
+    result = evaluate(*problem)
+    lists = top(*problem, 300)
+    for query, found in enumerate(lists):
+        right = problem[4][found.indices] == problem[1][query]
+        if right.any():
+            expected = average_precision_score(right, found.scores)
+            assert result.average_precision[query] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_tied_group_by_hand() -> None:
+    """Right, then a tie of one right and one wrong, then wrong: 1 and 2 of 3, or 1 and 2 of 2."""
+    arguments: list[Any] = [[0.0, 1.0, 1.0, 2.0]], [5], [1], [5, 5, 0, 0], [2, 2, 2, 2]
+    stable = evaluate_distances(*arguments)
+    grouped = evaluate_distances(*arguments, ties="grouped")
+    assert (stable.mAP, stable.mINP) == (1.0, 1.0)
+    assert grouped.mAP == pytest.approx((1 + 2 / 3) / 2)
+    assert grouped.mAP_trapezoid == pytest.approx((1 + (1 + 2 / 3) / 2) / 2)
+    assert grouped.mINP == pytest.approx(2 / 3)
+
+
+def test_invalid_queries_can_count_as_zero() -> None:
+    arguments: list[Any] = [[0.0, 1.0], [1.0, 0.0]], [5, 6], [1, 1], [5, 0], [2, 2]
+    skipped = evaluate_distances(*arguments)
+    counted = evaluate_distances(*arguments, invalid="zero")
+    assert (skipped.rank1, skipped.mAP, skipped.cmc[0]) == (1.0, 1.0, 1.0)
+    assert (counted.rank1, counted.mAP, counted.cmc[0]) == (0.5, 0.5, 0.5)
+    assert skipped.as_dict()["all_queries"] == counted.as_dict()["all_queries"]
+    assert counted.as_dict()["all_queries"]["mAP"] == 0.5
+    with pytest.raises(UsageError, match=r"unknown option 'zer' \(did you mean 'zero'\?\)"):
+        evaluate_distances(*arguments, invalid="zer")  # type: ignore[arg-type]
+
+
+def test_junk_rules_by_hand() -> None:
+    """Three pictures of person 5: at the query's camera now, there later, and elsewhere."""
+    distances, ids, cams = [[0.0, 1.0, 2.0, 3.0]], [5, 5, 0, 5], [1, 1, 2, 2]
+    times = [0, 100, 0, 0]
+
+    def removed(rule: Any) -> tuple[int, float]:
+        found = evaluate_distances(distances, [5], [1], ids, cams, junk=rule)
+        return found.junk, found.mAP
+
+    by_camera = junk.same_camera([1], cams)
+    assert removed(None) == removed(by_camera) == (2, 1 / 2)
+    assert removed(junk.nothing) == (0, pytest.approx((1 + 1 + 3 / 4) / 3))
+    assert removed(junk.close_in_time([0], times, 50)) == (2, pytest.approx(1.0))
+    assert removed(junk.close_in_time([0], times, 50, by_camera)) == (
+        1,
+        pytest.approx((1 + 2 / 3) / 2),
+    )
+    with pytest.raises(DataError, match="the junk rule returned int64"):
+        removed(lambda query, same: same)
+
+
+def test_junk_can_be_shown_where_it_stands() -> None:
+    gallery = np.array([[0.0], [1.0], [2.0], [3.0]])
+    arguments: list[Any] = [[0.0]], [5], [1], gallery, [5, 0, 5, -1], [1, 1, 2, 2], 10
+    (shown,) = top(*arguments, metric="euclidean", keep_junk=True)
+    assert shown.indices.tolist() == [0, 1, 2, 3]
+    assert shown.scores.tolist() == [0, 1, 2, 3]
+    assert shown.junk.tolist() == [True, False, False, True]
+    (plain,) = top(*arguments, metric="euclidean")
+    assert plain.indices.tolist() == [1, 2]
+    assert not plain.junk.any()
+
+
 def test_a_huge_gallery_makes_the_blocks_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = random_problem(400, 1000, 4)
-    monkeypatch.setattr(ranking, "_SCORES", 20_000)
+    monkeypatch.setattr(scores, "_SCORES", 20_000)
     tracemalloc.start()
     evaluate(*problem, block=400)
     _, peak = tracemalloc.get_traced_memory()
@@ -267,6 +436,9 @@ def test_a_worked_example() -> None:
     found = result.as_dict()
     assert json.loads(json.dumps(found)) == found
     assert found.pop("cmc") == [0.0, 1.0, 1.0]
+    all_queries = found.pop("all_queries")
+    assert all_queries == pytest.approx({key: found[key] / 3 for key in all_queries})
+    assert len(all_queries) == 4
     assert found == pytest.approx(
         {
             "rank1": 0.0,
@@ -300,7 +472,7 @@ def test_without_a_valid_query_the_reasons_are_counted() -> None:
         (0, np.ones(3), r"query_features is float64 of shape \(3,\)"),
         (0, [[1.0, 2.0], [3.0]], "query_features cannot be read"),
         (0, np.ones((2, 4)), "4 dimensions and gallery_features 3"),
-        (0, np.ones((3, 3)), "query_features has 3 rows, query_ids 2 and query_cams 2"),
+        (0, np.ones((3, 3)), "query_features has 3 rows, query_ids and query_cams 2"),
         (0, np.array([[1, 1, 1], [0, 0, 0.0]]), "query_features, row 1 holds the zero vector"),
         (1, [1.0, 2.0], "query_ids is float64"),
         (2, [1], "query_cams 1"),
@@ -323,7 +495,7 @@ def test_arrays_that_do_not_fit_are_refused(position: int, value: Any, message: 
 
 
 def test_an_empty_gallery_is_refused() -> None:
-    with pytest.raises(DataError, match="gallery_features has 0 rows"):
+    with pytest.raises(DataError, match="gallery_ids has 0 entries"):
         evaluate(np.ones((1, 2)), [1], [1], np.ones((0, 2)), np.zeros(0, int), np.zeros(0, int))
 
 
