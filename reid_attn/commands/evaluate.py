@@ -18,7 +18,10 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument("run_folder", type=Path, nargs="?", metavar="RUN", help="a trained run")
     parser.add_argument(
-        "--features", type=Path, metavar="FILE.npz", help="a features file, instead of a run"
+        "--features",
+        type=Path,
+        metavar="FILE",
+        help="a features file (.npz, .mat or .pt), instead of a run",
     )
     parser.add_argument("--data", metavar="FORMAT:PATH", help="instead of the run's own data")
     parser.add_argument(
@@ -50,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..reports.evaluation import Options, evaluate_features, evaluate_run
 
     if (arguments.run_folder is None) == (arguments.features is None):
-        raise UsageError("name either a RUN or --features FILE.npz")
+        raise UsageError("name either a RUN or --features FILE")
     console = Console()
     if arguments.features is not None:
         if arguments.output is None:

@@ -2,7 +2,8 @@
 
 Keys of a set: `query_features (Q, D) float32`, `query_ids (Q,) int64`, `query_cams (Q,) int64`, the
 same for `gallery_`, and optionally `query_names`, `gallery_names`. A single list has `features`,
-`ids`, `cams` (-1: unknown), `names` and the `fingerprint` of its network. No pickles.
+`ids`, `cams` (-1: unknown), `names` and the `fingerprint` of its network. No pickles. A set may
+also come from a `.mat` or `.pt` file of another system (`foreign.py`).
 """
 
 import io
@@ -21,6 +22,7 @@ from ..data import Picture
 from ..errors import DataError
 from ..evaluation import Metric, Ranking, evaluate
 from ..neighbours import unit_rows
+from .foreign import read_mat, read_torch
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -74,7 +76,7 @@ class FeatureSet:
 
 def load_set(path: Path) -> FeatureSet:
     """The queries and gallery of a features file; `DataError` says what is wrong with it."""
-    arrays = _read(path)
+    arrays = _read_any(path)
     return FeatureSet(
         _features(arrays, "query_", path), _features(arrays, "gallery_", path), str(path)
     )
@@ -96,9 +98,26 @@ def save(path: Path, features: Features) -> None:
     _write(path, _arrays(features, "") | {"fingerprint": np.array(features.fingerprint)})
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
+def _read_any(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a set under our names, whoever wrote the file."""
+    _need_file(path)
+    kind = path.suffix.lower()
+    if kind == ".npz":
+        return _read(path)
+    if kind == ".mat":
+        return read_mat(path)
+    if kind in (".pt", ".pth"):
+        return read_torch(path)
+    raise DataError(f"{path} is no features file: give one that ends in .npz, .mat or .pt (.pth)")
+
+
+def _need_file(path: Path) -> None:
     if not path.is_file():
         raise DataError(f"there is no features file {path}")
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    _need_file(path)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}

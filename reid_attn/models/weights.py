@@ -10,7 +10,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +36,8 @@ _PUBLISHED = {
     "IMAGENET1K_V2": ("https://download.pytorch.org/models/resnet50-11ad3fa6.pth", "11ad3fa6"),
 }
 _READER_SECONDS = 300
+_STATE_DICT, _NESTED = "state_dict", "nested"  # what the child takes from a file
+_DEPTH = 3  # dictionaries in one another; a pickle may also hold one that contains itself
 
 
 class Trained(NamedTuple):
@@ -128,18 +130,21 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """
     if path.suffix == ".safetensors":
         return from_bytes(storage.read_bytes(path), str(path))
-    command = [sys.executable, "-c", f"from {__name__} import _child; _child()", str(path)]
-    try:
-        child = subprocess.run(command, capture_output=True, timeout=_READER_SECONDS)  # noqa: S603
-    except subprocess.TimeoutExpired as error:
-        raise DataError(f"{path} could not be read in {_READER_SECONDS} seconds") from error
-    if child.returncode != 0:
-        lines = child.stderr.decode(errors="replace").strip().splitlines()
-        raise DataError(
-            f"{path} was refused by the safe reader ({lines[-1] if lines else 'it crashed'}): "
-            "only plain tensors are read; save the network's state_dict() and use that file"
-        )
-    return from_bytes(child.stdout, str(path))
+    advice = "only plain tensors are read; save the network's state_dict() and use that file"
+    return from_bytes(_guarded(path, _STATE_DICT, advice), str(path))
+
+
+def read_nested(path: Path) -> dict[str, Tensor]:
+    """The tensors of a PyTorch file with dictionaries in dictionaries, through the guarded child.
+
+    `{"query": {"features": …}}` gives `query.features`. Types are kept; a list of integers becomes
+    an int64 tensor; entries that are neither tensors nor lists of numbers are left out.
+
+    Raises:
+        DataError: the file is missing, holds no tensors, or is refused by the safe reader.
+    """
+    advice = "only dictionaries of tensors and of lists of integers are read; save such a file"
+    return from_bytes(_guarded(path, _NESTED, advice), str(path))
 
 
 def to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
@@ -181,21 +186,57 @@ def _find_generation(run: Path, checkpoint: str) -> tuple[Path, int]:
     return run, storage.current_generation(run)
 
 
+def _guarded(path: Path, kind: str, advice: str) -> bytes:
+    """What the child process makes of a pickle, as safetensors; `advice` ends its refusal."""
+    command = [sys.executable, "-c", f"from {__name__} import _child; _child()", str(path), kind]
+    try:
+        child = subprocess.run(command, capture_output=True, timeout=_READER_SECONDS)  # noqa: S603
+    except subprocess.TimeoutExpired as error:
+        raise DataError(f"{path} could not be read in {_READER_SECONDS} seconds") from error
+    if child.returncode != 0:
+        lines = child.stderr.decode(errors="replace").strip().splitlines()
+        raise DataError(
+            f"{path} was refused by the safe reader ({lines[-1] if lines else 'it crashed'}): "
+            f"{advice}"
+        )
+    return child.stdout
+
+
 def _child() -> None:
-    """In the child process: a pickle on the command line in, safetensors on standard output out."""
+    """In the child process: a pickle's path and a kind as arguments, safetensors on the output."""
+    path, kind = sys.argv[1:]
     with torch.serialization.safe_globals(_numpy_scalars()):
-        loaded = torch.load(sys.argv[1], map_location="cpu", weights_only=True)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    tensors = dict(_nested(loaded)) if kind == _NESTED else _state_dict(loaded)
+    if not tensors:
+        raise ReidError("it holds no tensors")
+    sys.stdout.buffer.write(to_bytes(tensors))
+
+
+def _state_dict(loaded: Any) -> dict[str, Tensor]:
     for name in ("state_dict", "model", "network"):
         if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
             loaded = loaded[name]
-    tensors = {
+    return {
         str(key).removeprefix("module."): value.float() if value.is_floating_point() else value
         for key, value in loaded.items()
         if isinstance(value, Tensor)
     }
-    if not tensors:
-        raise ReidError("it holds no tensors")
-    sys.stdout.buffer.write(to_bytes(tensors))
+
+
+def _nested(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, dict) and depth < _DEPTH:
+        for key, inner in value.items():
+            yield from _nested(inner, f"{name}.{key}" if name else str(key), depth + 1)
+    elif isinstance(value, Tensor) and name:
+        # safetensors refuses views of one memory, such as the cameras of both splits
+        yield name, value.detach().clone(memory_format=torch.contiguous_format)
+    elif isinstance(value, list | tuple) and name and all(map(_is_number, value)):
+        yield name, torch.tensor(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number)
 
 
 def _numpy_scalars() -> list[Any]:
