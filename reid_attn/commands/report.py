@@ -1,4 +1,4 @@
-"""`reid-attn report`: the page of a run, written again from what the run has measured."""
+"""`reid-attn report`: the page of a run from what it has measured, or of several runs compared."""
 
 import argparse
 from pathlib import Path
@@ -11,17 +11,24 @@ def add_parser(commands: Subparsers) -> None:
     parser = add_command(
         commands,
         "report",
-        "Write a run's report.html again from its stored metrics, without evaluating it.",
-        "reid-attn report runs/quickstart -o page",
+        "Write a run's report.html again from its stored metrics, without evaluating it; "
+        "or compare several runs with the first. Tables for papers come with both.",
+        "reid-attn report runs/quickstart -o page\n"
+        "  reid-attn report runs/baseline runs/rga -o compared",
     )
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="a trained run")
-    add_output(parser, "the run's folder")
+    parser.add_argument(
+        "run_folders",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="an evaluated run; of several, the first is what the others are compared with",
+    )
+    add_output(parser, "the run's folder; needed for several runs")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the page."""
-    from ..reports.evaluation import rewrite_report
+    from ..reports.compare import report
 
-    page = rewrite_report(arguments.run_folder, arguments.output or arguments.run_folder)
-    print(page)
+    print(report(arguments.run_folders, arguments.output))

@@ -1,4 +1,4 @@
-"""Figures as SVG text: the CMC curve and the training curves.
+"""Figures as SVG text: the CMC curve, the training curves, cost and accuracy; more in `plots.py`.
 
 The same numbers give the same bytes. A colour is a CSS variable with a value to fall back on: a
 page recolours its figures for a dark screen, and a figure alone is still readable.
@@ -18,15 +18,20 @@ from matplotlib.ticker import MaxNLocator
 
 from .labels import SIZE, Box, place_labels
 
-_INK, _GRID = "#6b7280", "#dfe2e7"
-_LINES = (("#2f6fde", "-"), ("#d9730d", "--"), ("#1a936f", ":"))
+INK, GRID = "#6b7280", "#dfe2e7"
+CYCLE = (
+    *("#2f6fde", "#d9730d", "#1a936f", "#c2378f"),
+    *("#8a6d00", "#0e8ba8", "#7a52cc", "#b3413a"),
+)
+"""Colours that follow each other; always with another style or marker, never told by hue alone."""
+_STYLES = ("-", "--", ":")
 _VARIABLES = {
-    _INK: "figure-ink",
-    _GRID: "figure-grid",
-    **{colour: f"figure-line-{number}" for number, (colour, _) in enumerate(_LINES, start=1)},
+    INK: "figure-ink",
+    GRID: "figure-grid",
+    **{colour: f"figure-line-{number}" for number, colour in enumerate(CYCLE, start=1)},
 }
 _LABELLED_RANKS = (1, 5, 10, 20)
-_RANK_TICKS = (1, 5, 10, 20, 30, 40, 50, 100)
+RANK_TICKS = (1, 5, 10, 20, 30, 40, 50, 100)
 _FEW = 30  # up to so many points, each is marked
 
 COLOURS = tuple(to_hex(matplotlib.colormaps["viridis"](step / 8)) for step in range(9))
@@ -52,18 +57,18 @@ class _Curve(NamedTuple):
 def cmc_plot(cmc: Sequence[float]) -> str:
     """SVG of the share of queries (from `cmc` (K,), 0 to 1) answered rightly within each rank."""
     percent = [100 * float(share) for share in cmc]
-    figure, axes = _figure(width=4.7, height=2.9)
+    figure, axes = new_figure(width=4.7, height=2.9)
     ranks = range(1, len(percent) + 1)
-    axes.plot(ranks, percent, color=_LINES[0][0], linewidth=2)
+    axes.plot(ranks, percent, color=CYCLE[0], linewidth=2)
     for rank in _LABELLED_RANKS:
         if rank <= len(percent):
             _label_point(axes, rank, percent[rank - 1])
     lowest = math.floor(percent[0] / 10 - 1) * 10
     axes.set_ylim(max(lowest, 0), 102)
-    axes.set_xlabel("rank", color=_INK)
-    axes.set_ylabel("queries answered (%)", color=_INK)
-    axes.set_xticks([rank for rank in _RANK_TICKS if rank <= len(percent)])
-    return _svg(figure)
+    axes.set_xlabel("rank", color=INK)
+    axes.set_ylabel("queries answered (%)", color=INK)
+    axes.set_xticks([rank for rank in RANK_TICKS if rank <= len(percent)])
+    return svg_text(figure)
 
 
 def training_curves(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -89,14 +94,14 @@ def training_curves(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 def scatter_plot(points: Sequence[Point]) -> str:
     """SVG of mAP over cost; each point is labelled, and a label far from its point has a line."""
-    figure, axes = _figure(width=8.4, height=4.4)
+    figure, axes = new_figure(width=8.4, height=4.4)
     for point in points:
-        marker, colour = ("D", _LINES[1][0]) if point.baseline else ("o", _LINES[0][0])
+        marker, colour = ("D", CYCLE[1]) if point.baseline else ("o", CYCLE[0])
         axes.plot([point.gflop], [point.mAP], marker, color=colour, markersize=5.5)
     axes.margins(x=0.12, y=0.12)
-    axes.grid(axis="x", color=_GRID, linewidth=0.8)
-    axes.set_xlabel("GFLOP for one picture", color=_INK)
-    axes.set_ylabel("mAP (%)", color=_INK)
+    axes.grid(axis="x", color=GRID, linewidth=0.8)
+    axes.set_xlabel("GFLOP for one picture", color=INK)
+    axes.set_ylabel("mAP (%)", color=INK)
     figure.draw_without_rendering()  # settles the layout, and with it where points lie
     scale = 72 / figure.dpi
     places = scale * axes.transData.transform([(point.gflop, point.mAP) for point in points])
@@ -106,19 +111,19 @@ def scatter_plot(points: Sequence[Point]) -> str:
         beside = offset[1] == 0
         axes.annotate(
             point.label, (point.gflop, point.mAP), xytext=offset, textcoords="offset points",
-            color=_INK, fontsize=SIZE, va="center", annotation_clip=False,
-            arrowprops=None if beside else {"arrowstyle": "-", "color": _INK, "linewidth": 0.5,
+            color=INK, fontsize=SIZE, va="center", annotation_clip=False,
+            arrowprops=None if beside else {"arrowstyle": "-", "color": INK, "linewidth": 0.5,
             "shrinkB": 3, "relpos": (0.5, 0.5)},
         )  # fmt: skip
-    return _svg(figure)
+    return svg_text(figure)
 
 
 def sorted_curve(values: Sequence[float]) -> str:
     """SVG of `values` in falling order: how a gate treats channels, whichever they are."""
-    figure, axes = _figure(width=3.9, height=2.7)
-    axes.plot(range(1, len(values) + 1), sorted(values, reverse=True), color=_LINES[0][0])
-    axes.set_xlabel("channels, by their gate", color=_INK)
-    return _svg(figure)
+    figure, axes = new_figure(width=3.9, height=2.7)
+    axes.plot(range(1, len(values) + 1), sorted(values, reverse=True), color=CYCLE[0])
+    axes.set_xlabel("channels, by their gate", color=INK)
+    return svg_text(figure)
 
 
 _SCORES = {"rank1": "Rank-1", "mAP": "mAP"}
@@ -141,40 +146,47 @@ def _exponent(rates: Sequence[float]) -> int:
 
 
 def _panel(curves: Sequence[_Curve]) -> str:
-    figure, axes = _figure(width=3.9, height=2.7)
-    for curve, (colour, style) in zip(curves, _LINES, strict=False):
+    figure, axes = new_figure(width=3.9, height=2.7)
+    for curve, colour, style in zip(curves, CYCLE, _STYLES, strict=False):
         marker = "o" if len(curve.epochs) <= _FEW else ""
         axes.plot(
             curve.epochs, curve.values, style, color=colour, label=curve.label,
             linewidth=1.8, marker=marker, markersize=3.5,
         )  # fmt: skip
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("epoch", color=_INK)
+    axes.set_xlabel("epoch", color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     if len(curves) > 1:
-        figure.legend(loc="outside upper left", ncols=len(curves), frameon=False, labelcolor=_INK)
-    return _svg(figure)
+        figure.legend(loc="outside upper left", ncols=len(curves), frameon=False, labelcolor=INK)
+    return svg_text(figure)
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def line_style(number: int) -> tuple[str, str]:
+    """Colour and style of line `number`, from 0; no two of the first 24 agree in both."""
+    return CYCLE[number % len(CYCLE)], _STYLES[number % len(_STYLES)]
+
+
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of so many inches in the look of all others, with its axes."""
     figure = Figure(figsize=(width, height), facecolor="none", layout="constrained")
     axes = figure.add_subplot(facecolor="none")
-    axes.grid(axis="y", color=_GRID, linewidth=0.8)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.spines[["top", "left", "right"]].set_visible(False)
-    axes.spines["bottom"].set_color(_GRID)
-    axes.tick_params(colors=_INK, length=0, pad=6)
+    axes.spines["bottom"].set_color(GRID)
+    axes.tick_params(colors=INK, length=0, pad=6)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
     return figure, axes
 
 
 def _label_point(axes: Axes, rank: int, percent: float) -> None:
-    axes.plot([rank], [percent], "o", color=_LINES[0][0], markersize=5)
+    axes.plot([rank], [percent], "o", color=CYCLE[0], markersize=5)
     axes.annotate(
-        f"{percent:.1f}", (rank, percent), xytext=(5, -13), textcoords="offset points", color=_INK
+        f"{percent:.1f}", (rank, percent), xytext=(5, -13), textcoords="offset points", color=INK
     )
 
 
-def _svg(figure: Figure) -> str:
+def svg_text(figure: Figure) -> str:
+    """The figure as an `<svg>` element that fits into a page and takes the page's colours."""
     text = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "reid_attn"}):

@@ -17,10 +17,12 @@ from .. import storage
 from ..data import images
 from ..data.images import Pixels
 from ..errors import DataError
-from . import figures
-from .ranked_lists import RankedList, printable
+from . import figures, plots
+from .paper import other_measurements
+from .ranked_lists import Failure, RankedList, printable
 from .tables import METRICS, counts
 
+HARDEST_PERSONS = 20
 _THUMBNAIL = (128, 64)  # height and width of a person's crop
 
 
@@ -54,10 +56,14 @@ class Report:
 
     `metrics` is the content of `metrics.json` (fractions from 0 to 1; `cmc` a list); where it has
     `comparisons`, they are other measurements: name -> {"mAP": ..., "rank1": ...}; its `intervals`
-    are 95 % intervals: "mAP" -> [low, high].
+    are 95 % intervals: "mAP" -> [low, high]; `verification`, `open_set`, `camera_pairs` and
+    `all_queries` have parts of their own.
     `attended` are a few queries with the gates of the network's attention blocks.
     `curves` are the rows of `metrics.jsonl`, `baselines` the Rank-1 of plainer methods by name,
     `settings` the YAML text, and `provenance` from what and how the numbers were made.
+    `failures` stand as they come, dearest first. `persons` are {"person", "queries", "mAP",
+    "rank1"}, hardest first. `embedding` is a map of the features: lists of equal length `x`, `y`,
+    `person`, `camera` and `query` (whether it is one), and `method`, a text.
     """
 
     title: str
@@ -69,6 +75,10 @@ class Report:
     settings: str = ""
     provenance: Mapping[str, str] = field(default_factory=dict)
     attended: tuple[Attended, ...] = ()
+    random: tuple[RankedList, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    persons: Sequence[Mapping[str, Any]] = ()
+    embedding: Mapping[str, Any] | None = None
 
 
 class Cell(NamedTuple):
@@ -105,27 +115,76 @@ class Ablation:
     settings: str
 
 
+@dataclass(frozen=True)
+class Changed:
+    """A query whose average precision is another one in another run."""
+
+    picture: Path | None
+    name: str
+    person: str
+    camera: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the page of several runs shows; `changed` has the queries by the other run's name."""
+
+    title: str
+    notes: Sequence[str]
+    head: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    curves: Mapping[str, Sequence[float]]
+    """CMC of each run by its name, 0 to 1."""
+    changed: Mapping[str, Sequence[Changed]]
+    provenance: Mapping[str, str]
+
+
 def write_report(path: Path, report: Report) -> None:
     """Write the page of one run to `path`; `DiskError` when that fails.
 
     A picture that is gone or broken leaves a grey tile that says so.
     """
-    cmc = report.metrics.get("cmc")
-    comparisons = report.metrics.get("comparisons") or {}
+    found = report.metrics
+    comparisons = other_measurements(found)
+    curves = figures.training_curves(report.curves)
+    roc, pairs = found.get("verification"), found.get("camera_pairs")
     _write(
         path,
         "report.html",
         report=report,
-        metrics=[m for m in METRICS if report.metrics.get(m.key) is not None],
-        counts=counts(report.metrics),
-        intervals=report.metrics.get("intervals") or {},
+        sections=_sections(report, comparisons, curves),
+        metrics=[m for m in METRICS if found.get(m.key) is not None],
+        counts=counts(found),
+        intervals=found.get("intervals") or {},
         comparisons=comparisons,
         compared=[m for m in METRICS if any(m.key in row for row in comparisons.values())],
-        cmc=Markup(figures.cmc_plot(cmc)) if cmc else "",  # noqa: S704 - drawn from numbers alone
-        curves={
-            title: Markup(svg)  # noqa: S704 - drawn from numbers alone
-            for title, svg in figures.training_curves(report.curves).items()
-        },
+        cmc=figures.cmc_plot(found["cmc"]) if found.get("cmc") else "",
+        roc=plots.roc_plot(roc["fpr"], roc["tpr"]) if roc else "",
+        shades=plots.shades(pairs["mAP"]) if pairs else [],
+        persons=report.persons[:HARDEST_PERSONS],
+        embedding=plots.embedding_plot(report.embedding) if report.embedding else "",
+        curves=curves,
+    )
+
+
+def write_comparison(path: Path, comparison: Comparison) -> None:
+    """Write the page of several runs to `path`; `DiskError` when that fails."""
+    curves = comparison.curves
+    parts = (
+        ("table", "Scores", True),
+        ("matching", "Matching", curves),
+        ("changed", "Queries that changed", comparison.changed),
+        ("provenance", "How it was made", comparison.provenance),
+    )
+    _write(
+        path,
+        "compare.html",
+        comparison=comparison,
+        sections={name: heading for name, heading, content in parts if content},
+        cmc=plots.cmc_overlay(list(curves.values())) if curves else "",
+        styles={name: plots.swatch(number) for number, name in enumerate(curves)},
     )
 
 
@@ -151,6 +210,31 @@ def write_attention_page(
 ) -> None:
     """Write what the attention blocks of a network make of one picture."""
     _write(path, "attention.html", title=title, attended=attended, notes=notes)
+
+
+def _sections(
+    report: Report, comparisons: Mapping[str, Any], curves: Mapping[str, str]
+) -> dict[str, str]:
+    """The headings of the parts that have content, by the ids of their sections."""
+    found = report.metrics
+    parts = (
+        ("matching", "Matching", found.get("cmc") or report.baselines or found.get("verification")),
+        ("comparisons", "Comparisons", comparisons),
+        ("unknown", "Not in the gallery?", found.get("open_set")),
+        ("cameras", "From camera to camera", found.get("camera_pairs")),
+        ("training", "Training", curves),
+        ("failures", "Most costly failures", report.failures),
+        ("hardest", "Hardest queries", report.worst),
+        ("easiest", "Easiest queries", report.best),
+        ("random", "Random queries", report.random),
+        ("persons", "Hardest persons", report.persons),
+        ("looks", "Where the network looks", report.attended),
+        ("map", "Map of the features", report.embedding),
+        ("definitions", "Definitions", True),
+        ("provenance", "How it was measured", report.provenance),
+        ("settings", "Settings", report.settings),
+    )
+    return {name: heading for name, heading, content in parts if content}
 
 
 def _write(path: Path, template: str, **values: Any) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+KINDS = ("right", "wrong", "junk", "distractor")
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -18,6 +20,15 @@ class Hit:
     correct: bool | None
     person: str
     camera: str
+    kind: str = ""
+    """`right`, `wrong`, `junk` (not counted), `distractor` (nobody's query); empty: by `correct`"""
+
+    @property
+    def verdict(self) -> str:
+        """What it is for its frame: `kind`, or what follows from `correct`; empty if not known."""
+        if self.kind in KINDS:
+            return self.kind
+        return {True: "right", False: "wrong", None: ""}[self.correct]
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,15 @@ class RankedList:
     camera: str
     hits: tuple[Hit, ...]
     average_precision: float | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A query whose answer was not perfect, and what that costs."""
+
+    list: RankedList
+    cost: float
+    """How much higher the mAP would be if its AP were 1: (1 − AP) / valid queries."""
 
 
 def extremes(

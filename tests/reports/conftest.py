@@ -1,14 +1,16 @@
 """Numbers, pictures and lists from which the pages of these tests are made."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pages import PARTS
 
 from reid_attn.data.images import encode_jpeg
 from reid_attn.reports.page import Report
-from reid_attn.reports.ranked_lists import Hit, RankedList
+from reid_attn.reports.ranked_lists import Failure, Hit, RankedList
 
 METRICS = {
     "mAP": 0.8591,
@@ -75,4 +77,28 @@ def report(ranked: RankedList) -> Report:
         baselines={"colour histogram": 0.164},
         settings="seed: 0\n",
         provenance={"metric": "cosine", "fingerprint": "9f2c"},
+    )
+
+
+@pytest.fixture
+def full(report: Report, ranked: RankedList) -> Report:
+    """The report with every part that a page can have."""
+    kinds = ("right", "wrong", "junk", "distractor")
+    hits = tuple(Hit(None, 0.5, kind == "right", "7", "c2", kind) for kind in kinds)
+    return dataclasses.replace(
+        report,
+        metrics={**report.metrics, **PARTS},
+        random=(dataclasses.replace(ranked, hits=hits),),
+        failures=(Failure(ranked, 0.00421), Failure(ranked, 0.00123)),
+        persons=[
+            {"person": f"no. {i}", "queries": 3, "mAP": i / 100, "rank1": 0.5} for i in range(30)
+        ],
+        embedding={
+            "x": [0.0, 1.0, 2.0, 3.0],
+            "y": [0.0, 1.0, 0.5, 1.0],
+            "person": ["anna", "anna", "ben", "ben"],
+            "camera": ["c1", "c2", "c1", "c2"],
+            "query": [True, False, False, False],
+            "method": "t-SNE",
+        },
     )

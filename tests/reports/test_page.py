@@ -2,23 +2,31 @@
 
 import os
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import Page, assert_harmless, written
 
 from reid_attn.errors import DiskError
-from reid_attn.reports.page import Report, write_ranked_page, write_report
-from reid_attn.reports.ranked_lists import Hit, RankedList
+from reid_attn.reports.page import (
+    Cell,
+    Changed,
+    Comparison,
+    Report,
+    write_comparison,
+    write_ranked_page,
+    write_report,
+)
+from reid_attn.reports.ranked_lists import Failure, Hit, RankedList
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 HEADINGS = (
     "Matching",
     "Comparisons",
     "Training",
     "Hardest queries",
     "Easiest queries",
+    "Definitions",
     "How it was measured",
     "Settings",
 )
@@ -31,45 +39,6 @@ PAYLOADS = (
     "</pre></details><iframe src='http://example.org'>",
     "<!-- -->&lt;b&gt;",
 )
-
-
-class Page(HTMLParser):
-    """The elements, attributes and visible text of a page."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def named(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    def with_class(self, word: str) -> int:
-        return sum(word in (a.get("class") or "").split() for _, a in self.elements)
-
-
-def written(path: Path, report: Report) -> Page:
-    write_report(path, report)
-    return Page(path)
-
-
-def assert_harmless(page: Page) -> None:
-    """No script, no request, no handler, only pictures that lie inside the page."""
-    for tag, attributes in page.elements:
-        assert tag not in ("script", "iframe", "object", "embed", "link", "form", "base", "a")
-        assert not [name for name in attributes if name.startswith("on")]
-        for name in ("src", "href", "xlink:href", "action", "srcset"):
-            value = attributes.get(name) or "data:"
-            assert value.startswith(("data:image/jpeg;base64,", "#")) or value == "data:"
-        assert "url(http" not in (attributes.get("style") or "")
-    assert page.named("meta")[1] == {"http-equiv": "Content-Security-Policy", "content": POLICY}
 
 
 def test_the_page_is_self_contained(tmp_path: Path, report: Report) -> None:
@@ -116,15 +85,17 @@ def test_comparisons_have_no_empty_columns(tmp_path: Path, report: Report) -> No
 def test_sections_without_content_are_absent(tmp_path: Path, metrics: dict[str, Any]) -> None:
     del metrics["cmc"]
     page = written(tmp_path / "report.html", Report("features.npz", metrics))
-    assert page.named("section") == page.named("svg") == page.named("img") == []
+    assert page.named("svg") == page.named("img") == []
+    assert [section["id"] for section in page.named("section")] == ["definitions"]
     for heading in HEADINGS:
-        assert heading not in page.text
+        assert heading not in page.text or heading == "Definitions"
     assert "85.9%" in page.text
 
 
 def test_a_report_needs_no_pictures(tmp_path: Path, metrics: dict[str, Any]) -> None:
     page = written(tmp_path / "report.html", Report("features.npz", metrics))
-    assert len(page.named("section")) == len(page.named("svg")) == 1
+    assert [section["id"] for section in page.named("section")] == ["matching", "definitions"]
+    assert len(page.named("svg")) == 1
 
 
 def test_right_and_wrong_differ_without_colour(tmp_path: Path, ranked: RankedList) -> None:
@@ -164,21 +135,39 @@ def _named(name: str) -> tuple[Report, tuple[RankedList, ...]]:
     """A report and ranked lists that hold `name` in every place for a text."""
     hits = (Hit(Path(name), 0.5, False, name, name), Hit(Path(name), 0.4, True, name, name))
     lists = (RankedList(Path(name), name, name, hits, 0.5),)
-    metrics = {"mAP": 0.5, "rank1": 0.5, "comparisons": {name: {"mAP": 0.5}}}
-    protocol = {"dataset": name, name: name}
-    return Report(name, metrics, (), lists, lists, {name: 0.5}, name, protocol), lists
+    pairs = {"query_cameras": [name], "gallery_cameras": [name], "queries": [[3]]}
+    pairs |= {"mAP": [[0.5]], "rank1": [[0.5]]}
+    metrics = {"mAP": 0.5, "rank1": 0.5, "comparisons": {name: {"mAP": 0.5}}, "camera_pairs": pairs}
+    protocol = {"dataset": name, name: name, "ties": name}
+    embedding = {"x": [0.0], "y": [0.0], "person": [name], "camera": [name], "query": [True]}
+    report = Report(
+        name, metrics, (), lists, lists, {name: 0.5}, name, protocol,
+        random=lists,
+        failures=(Failure(lists[0], 0.1),),
+        persons=[{"person": name, "queries": 1, "mAP": 0.5, "rank1": 0.5}],
+        embedding={**embedding, "method": name},
+    )  # fmt: skip
+    return report, lists
 
 
-def _both_pages(folder: Path, name: str) -> list[Page]:
+def _compared(name: str) -> Comparison:
+    changed = Changed(Path(name), name, name, name, 0.2, 0.4)
+    row = [Cell(name, name), Cell(name, name, bold=True), Cell(name, span=2)]
+    curves = {name: [0.5, 0.6], f"{name}2": [0.6, 0.7]}
+    return Comparison(name, [name], [name, name], [row], curves, {name: [changed]}, {name: name})
+
+
+def _pages(folder: Path, name: str) -> list[Page]:
     report, lists = _named(name)
     write_report(folder / "report.html", report)
     write_ranked_page(folder / "ranked.html", name, lists, {name: name})
-    return [Page(folder / "report.html"), Page(folder / "ranked.html")]
+    write_comparison(folder / "compare.html", _compared(name))
+    return [Page(folder / f"{page}.html") for page in ("report", "ranked", "compare")]
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_hostile_names_are_text(tmp_path: Path, payload: str) -> None:
-    clean, hostile = _both_pages(tmp_path, "name"), _both_pages(tmp_path, payload)
+    clean, hostile = _pages(tmp_path, "name"), _pages(tmp_path, payload)
     for expected, page in zip(clean, hostile, strict=True):
         assert_harmless(page)
         assert [tag for tag, _ in page.elements] == [tag for tag, _ in expected.elements]
@@ -197,7 +186,7 @@ def test_hostile_names_are_text(tmp_path: Path, payload: str) -> None:
     ],
 )
 def test_odd_names_show_what_they_are(tmp_path: Path, name: str, shown: str) -> None:
-    for page in _both_pages(tmp_path, name):
+    for page in _pages(tmp_path, name):
         assert shown in page.text
 
 
