@@ -4,15 +4,17 @@
         --data ../shared/data/campus -o runs/campus --table docs/results/campus.md \
         model.weights=../shared/weights/resnet50_imagenet_stride_in_1x1.pth
 
-`--data` holds one Market-1501 tree a fold. Finished runs are kept and stopped ones go on, so the
-command can be repeated; whatever has not finished stands in the table as *not run*. The scores are
-those of the last epoch.
+`--data` holds one Market-1501 tree a fold. What a run scored, query by query, is kept as numbers in
+a folder named after the table, so that the work can go on elsewhere: a run whose scores are there
+is not trained again, and a stopped one goes on. Whatever is missing stands in the table as *not
+run*. The scores are those of the last epoch.
 """
 
 import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,14 +42,19 @@ def main() -> int:
     """Train what is missing, then write the table."""
     arguments = _parse()
     folds = sorted(path for path in arguments.data.iterdir() if path.is_dir())
-    runs = {c: [arguments.output / f"{c.stem}-{f.name}" for f in folds] for c in arguments.configs}
+    kept = arguments.table.with_suffix("")
+    storage.make_folder(kept)
+    files = {c: [kept / f"{c.stem}-{f.name}.json" for f in folds] for c in arguments.configs}
     for index, fold in enumerate(folds):  # fold by fold, so that what is finished is paired
-        for config in arguments.configs:
-            if not arguments.only_table and not finished(runs[config][index]):
-                code = _train(config, fold, runs[config][index], arguments.overrides)
+        for config, its in files.items():
+            run = arguments.output / its[index].stem
+            if not arguments.only_table and not its[index].exists() and not finished(run):
+                code = _train(config, fold, run, arguments.overrides)
                 if code:
                     return code
-            storage.write_text(arguments.table, _table(runs, folds))
+            if finished(run):
+                storage.write_json(its[index], _numbers(run))
+            storage.write_text(arguments.table, _table(files, folds))
     return 0
 
 
@@ -72,44 +79,64 @@ def _train(config: Path, fold: Path, run: Path, overrides: list[str]) -> int:
     return reid_attn(["train", str(config), "-o", str(run), source, *overrides])
 
 
-def _scores(runs: list[Path]) -> Scores | None:
-    done = [read_scores(run) for run in runs if finished(run)]
+def _numbers(run: Path) -> dict[str, Any]:
+    """What stays of a run: its scores, query by query, and how it was made."""
+    scores, settings = read_scores(run), load_settings(run)
+    device = choose_device(settings.training.device)
+    precision = choose_precision(settings.training.precision, device)
+    return {
+        "rank1": float(np.nanmean(scores.rank1)),
+        "mAP": float(np.nanmean(scores.mAP)),
+        "minutes": training_seconds(run) / 60,
+        "made": f"{settings.data.height}×{settings.data.width}, {settings.training.epochs} epochs, "
+        f"seed {settings.seed}, {precision}, {device.type} with {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}",
+        "persons": scores.persons.tolist(),
+        "rank1_of_queries": scores.rank1.tolist(),
+        "AP_of_queries": scores.mAP.tolist(),
+    }
+
+
+def _scores(files: list[Path]) -> Scores | None:
+    found = [storage.read_json(file) for file in files if file.exists()]
+    keys = ("persons", "rank1_of_queries", "AP_of_queries")
+    done = [Scores(*(np.array(numbers[key]) for key in keys)) for numbers in found]
     return join(done) if done else None
 
 
-def _table(runs: dict[Path, list[Path]], folds: list[Path]) -> str:
+def _table(files: dict[Path, list[Path]], folds: list[Path]) -> str:
     names = [fold.name for fold in folds]
     head = ["configuration", *names, "mean", "95 % over persons", "minutes a run"]
-    rows = [_row(config, its) for config, its in runs.items()]
+    rows = [_row(config, its) for config, its in files.items()]
     title = f"# {folds[0].parent.name}\n\nRank-1 / mAP (plain) in percent, last epoch.\n\n"
-    lines = [*markdown(head, rows), "", *_comparisons(runs), *_made(runs)]
+    lines = [*markdown(head, rows), "", *_comparisons(files), *_made(files)]
     return title + "\n".join(lines) + "\n"
 
 
-def _row(config: Path, runs: list[Path]) -> list[str]:
-    metrics = [storage.read_json(run / "metrics.json") if finished(run) else None for run in runs]
-    values = [(found["rank1"], found["mAP"]) for found in metrics if found]
-    cells = [_both(found["rank1"], found["mAP"]) if found else f"*{NOT_RUN}*" for found in metrics]
-    scores = _scores(runs)
+def _row(config: Path, files: list[Path]) -> list[str]:
+    found = [storage.read_json(file) if file.exists() else None for file in files]
+    done = [numbers for numbers in found if numbers]
+    cells = [_both(one["rank1"], one["mAP"]) if one else f"*{NOT_RUN}*" for one in found]
+    scores = _scores(files)
     if scores is None:
         return [f"`{config}`", *cells, "–", "–", "–"]
-    mean = _both(*np.mean(values, axis=0)) + ("" if len(values) == len(runs) else " (unfinished)")
+    mean = _both(*(float(np.mean([one[name] for one in done])) for name in ("rank1", "mAP")))
+    mean += "" if len(done) == len(files) else " (unfinished)"
     intervals = [bootstrap(scores.rank1, scores.persons), bootstrap(scores.mAP, scores.persons)]
     spread = ", ".join(f"{percent(i.low)} to {percent(i.high)}" for i in intervals)
-    minutes = np.mean([training_seconds(run) / 60 for run in runs if finished(run)])
-    return [f"`{config}`", *cells, mean, spread, f"{minutes:.0f}"]
+    return [f"`{config}`", *cells, mean, spread, f"{np.mean([one['minutes'] for one in done]):.0f}"]
 
 
 def _both(rank1: float, mean_ap: float) -> str:
     return f"{percent(rank1)} / {percent(mean_ap)}"
 
 
-def _comparisons(runs: dict[Path, list[Path]]) -> list[str]:
+def _comparisons(files: dict[Path, list[Path]]) -> list[str]:
     """Each configuration against the first, over the folds that both have finished."""
-    (first, base), *others = runs.items()
+    (first, base), *others = files.items()
     lines = []
     for config, its in others:
-        both = [(a, b) for a, b in zip(base, its, strict=True) if finished(a) and finished(b)]
+        both = [(a, b) for a, b in zip(base, its, strict=True) if a.exists() and b.exists()]
         old, new = (_scores([pair[side] for pair in both]) for side in (0, 1))
         if old is None or new is None:
             continue
@@ -117,28 +144,21 @@ def _comparisons(runs: dict[Path, list[Path]]) -> list[str]:
         for name, change in difference(old, new).items():
             mean, interval = points(change)
             differences.append(f"{name} {mean} points (95 % {interval})")
+        folds = f"{len(both)} fold{'s' * (len(both) > 1)}"
         lines.append(
-            f"`{config}` against `{first}`, the same queries of {len(both)} folds, persons drawn "
+            f"`{config}` against `{first}`, the same queries of {folds}, persons drawn "
             f"10,000 times: {'; '.join(differences)}.\n"
         )
     return lines
 
 
-def _made(runs: dict[Path, list[Path]]) -> list[str]:
+def _made(files: dict[Path, list[Path]]) -> list[str]:
     words = shlex.join(word for word in sys.argv[1:] if word != "--only-table")
-    command = f"Made by `python -m benchmarks.folds {words}`."
-    done = [run for its in runs.values() for run in its if finished(run)]
-    if not done:
-        return [command]
-    settings = load_settings(done[0])
-    device = choose_device(settings.training.device)
-    precision = choose_precision(settings.training.precision, device)
-    size = f"{settings.data.height}×{settings.data.width}"
+    done = [storage.read_json(file) for its in files.values() for file in its if file.exists()]
+    made = sorted({numbers["made"] for numbers in done})
     return [
-        f"Pictures {size}, {settings.training.epochs} epochs, seed {settings.seed}, {precision}, "
-        f"{device.type} with {torch.get_num_threads()} threads, torch {torch.__version__}.",
-        "",
-        command,
+        *(f"Pictures {line}.\n" for line in made),
+        f"Made by `python -m benchmarks.folds {words}`.",
     ]
 
 

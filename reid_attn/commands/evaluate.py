@@ -40,6 +40,14 @@ def add_parser(commands: Subparsers) -> None:
         action="store_true",
         help="measure the untrained network and the colour histogram as well",
     )
+    parser.add_argument(
+        "--rerank",
+        action="store_true",
+        help="measure k-reciprocal re-ranking beside it (k1 20, k2 6 and k1 50, k2 15; λ 0.3)",
+    )
+    parser.add_argument(
+        "--expand", action="store_true", help="measure query expansion beside it (AQE and αQE)"
+    )
     add_checkpoint(parser)
     add_output(parser, "the run's folder")
     parser.set_defaults(run=run)
@@ -60,10 +68,11 @@ def run(arguments: argparse.Namespace) -> None:
             raise UsageError("--features needs -o DIR to write metrics.json and report.html to")
         asked = (arguments.data, arguments.feature, arguments.flip, arguments.baselines)
         if any(asked) or arguments.checkpoint != "last":
-            raise UsageError("--features is ranked as it is: it goes with --metric and -o only")
-        evaluate_features(
-            arguments.features, arguments.output, console, arguments.metric or "cosine"
-        )
+            raise UsageError(
+                "--features is ranked as it is, with --metric, --rerank, --expand and -o only"
+            )
+        options = Options(metric=arguments.metric, rerank=arguments.rerank, expand=arguments.expand)
+        evaluate_features(arguments.features, arguments.output, console, options)
         return
     options = Options(
         data=arguments.data,
@@ -72,5 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
         flip=arguments.flip,
         metric=arguments.metric,
         baselines=arguments.baselines,
+        rerank=arguments.rerank,
+        expand=arguments.expand,
     )
     evaluate_run(arguments.run_folder, arguments.output or arguments.run_folder, console, options)

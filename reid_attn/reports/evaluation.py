@@ -1,19 +1,18 @@
 """From a run or a features file to `metrics.json`, `queries.json` and `report.html`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from .. import storage
 from ..data import Dataset, load
 from ..errors import DataError
-from ..evaluation import Metric, Ranking, bootstrap, top
+from ..evaluation import Metric, costs
 from ..features import FeatureSet, extract_set
 from ..features.baselines import histograms, untrained
 from ..features.file import load_set
@@ -21,17 +20,24 @@ from ..models import Trained, fingerprint, load_trained
 from ..models.hardware import choose_device
 from ..settings import Settings, dump
 from ..training import read_log
+from .answers import answers, chosen_queries, from_plain, to_plain
 from .attention_pages import drawn, look_at_queries
+from .measurements import (
+    expanded,
+    feature_map,
+    further_metrics,
+    query_scores,
+    ranking_metrics,
+    reranked,
+)
 from .page import Report, write_report
 from .progress import counted
-from .ranked_lists import Hit, RankedList, extremes
+from .ranked_lists import Failure, RankedList
 from .tables import print_metrics
 
 METRICS_FILE = "metrics.json"
 QUERIES_FILE = "queries.json"
 PAGE = "report.html"
-SHOWN_LISTS = 8
-SHOWN_HITS = 10
 SHOWN_LOOKS = 2
 """Queries with attention maps, of the best and as many of the worst."""
 
@@ -51,6 +57,10 @@ class Options:
     metric: Metric | None = None
     baselines: bool = False
     """Measure the untrained network and the colour histogram too."""
+    rerank: bool = False
+    """Measure k-reciprocal re-ranking beside the plain ranking."""
+    expand: bool = False
+    """Measure query expansion beside the plain ranking."""
 
 
 def evaluate_run(run: Path, output: Path, console: Console, options: Options = Options()) -> None:
@@ -65,13 +75,12 @@ def evaluate_run(run: Path, output: Path, console: Console, options: Options = O
     comparisons, baselines = {}, {}
     if options.feature == "both":
         before = _with_feature(settings, "before_neck")
-        comparisons["before the neck"] = _short(
-            _extract(trained, dataset, before, console).rank(settings.evaluation.metric)
-        )
+        ranking = _extract(trained, dataset, before, console).rank(settings.evaluation.metric)
+        comparisons["before the neck"] = ranking.headline()
     if options.baselines:
         baselines = _baselines(settings, dataset, console)
     facts = {
-        "comparisons": comparisons,
+        "comparisons": comparisons | _variants(features, settings.evaluation.metric, options),
         "baselines": baselines,
         "provenance": _provenance(settings, trained, dataset),
     }
@@ -82,11 +91,13 @@ def evaluate_run(run: Path, output: Path, console: Console, options: Options = O
 
 
 def evaluate_features(
-    path: Path, output: Path, console: Console, metric: Metric = "cosine"
+    path: Path, output: Path, console: Console, options: Options = Options()
 ) -> None:
-    """Measure a features file made by any system."""
+    """Measure a features file made by any system; of the options, how it is ranked."""
+    metric, features = options.metric or "cosine", load_set(path)
     provenance = {"features": str(path), "metric": metric, "re-ranking": "none", **_when()}
-    metrics = _measure(load_set(path), metric, {"provenance": provenance}, output)
+    facts = {"comparisons": _variants(features, metric, options), "provenance": provenance}
+    metrics = _measure(features, metric, facts, output)
     _write_page(output, path.name, [], "")
     _tell(console, metrics, output)
 
@@ -129,12 +140,16 @@ def _baselines(settings: Settings, dataset: Dataset, console: Console) -> dict[s
     results = {}
     for name, measure in (("untrained network", untrained), ("colour histogram", histograms)):
         with counted(console, name, len(dataset.query) + len(dataset.gallery)) as progress:
-            results[name] = _short(measure(settings, dataset, progress).rank())
+            results[name] = measure(settings, dataset, progress).rank().headline()
     return results
 
 
-def _short(ranking: Ranking) -> dict[str, float]:
-    return {name: getattr(ranking, name) for name in ("rank1", "mAP", "mAP_trapezoid", "mINP")}
+def _variants(
+    features: FeatureSet, metric: Metric, options: Options
+) -> dict[str, dict[str, float]]:
+    """What other ways of ranking the same features reach, beside the plain one."""
+    found = reranked(features, metric) if options.rerank else {}
+    return found | (expanded(features) if options.expand else {})
 
 
 def _measure(
@@ -146,15 +161,14 @@ def _measure(
 ) -> dict[str, Any]:
     """Rank, and store the scores of the whole and of each query; returns the former."""
     ranking = features.rank(metric)
-    metrics = ranking.as_dict() | {"intervals": _intervals(ranking, features)} | dict(facts)
-    best, worst = _lists(features, ranking, metric)
-    queries = {
-        "persons": features.query.persons.tolist(),
-        "average_precision": _nullable(ranking.average_precision),
-        "first_hit": _nullable(ranking.first_hit),
-        "best": [_plain(ranked) for ranked in best],
-        "worst": [_plain(ranked) for ranked in worst],
-        "attended": look([*best[:SHOWN_LOOKS], *worst[:SHOWN_LOOKS]]),
+    metrics = ranking_metrics(ranking, features) | further_metrics(features, metric) | dict(facts)
+    rows = chosen_queries(ranking)
+    lists = {name: answers(features, ranking, some, metric) for name, some in rows.items()}
+    queries = query_scores(ranking, features) | {
+        **{name: [to_plain(ranked) for ranked in some] for name, some in lists.items()},
+        "costs": costs(ranking.average_precision)[rows["worst"]].tolist(),
+        "attended": look([*lists["best"][:SHOWN_LOOKS], *lists["worst"][:SHOWN_LOOKS]]),
+        "map": feature_map(features, metric),
     }
     storage.make_folder(output)
     storage.write_json(output / QUERIES_FILE, queries)
@@ -166,14 +180,6 @@ def _tell(console: Console, metrics: Mapping[str, Any], output: Path) -> None:
     """Print the scores, last of all: a reader who stops listening must not cost the report."""
     print_metrics(console, metrics)
     console.print(f"{output / METRICS_FILE}\n{output / PAGE}", soft_wrap=True)
-
-
-def _intervals(ranking: Ranking, features: FeatureSet) -> dict[str, list[float]]:
-    """95 % identity-bootstrap intervals: how far other people would move the scores."""
-    persons = features.query.persons
-    values = {"rank1": ranking.hits(1), "mAP": ranking.average_precision}
-    intervals = {name: bootstrap(value, persons) for name, value in values.items()}
-    return {name: [interval.low, interval.high] for name, interval in intervals.items()}
 
 
 def _write_page(
@@ -190,8 +196,11 @@ def _write_page(
         title=title,
         metrics=metrics,
         curves=curves,
-        best=tuple(_ranked_list(plain) for plain in queries["best"]),
-        worst=tuple(_ranked_list(plain) for plain in queries["worst"]),
+        best=tuple(from_plain(plain) for plain in queries["best"]),
+        random=tuple(from_plain(plain) for plain in queries.get("random", [])),
+        persons=queries.get("hardest", []),
+        embedding=queries.get("map"),
+        **_failures(queries),
         attended=tuple(drawn(look) for look in queries.get("attended", [])),
         baselines=baselines,
         settings=settings,
@@ -200,66 +209,13 @@ def _write_page(
     write_report(page or source / PAGE, report)
 
 
-def _lists(
-    features: FeatureSet, ranking: Ranking, metric: Metric
-) -> tuple[list[RankedList], list[RankedList]]:
-    """The best and the worst queries with what the gallery answered."""
-    q, g = features.query, features.gallery
-
-    def ranked(rows: list[int]) -> list[RankedList]:
-        if not rows:
-            return []
-        tops = top(
-            q.vectors[rows],
-            q.persons[rows],
-            q.cameras[rows],
-            g.vectors,
-            g.persons,
-            g.cameras,
-            SHOWN_HITS,
-            metric=metric,
-        )
-        return [_judged(features, ranking, row, t) for row, t in zip(rows, tops, strict=True)]
-
-    best, worst = extremes(ranking.average_precision.tolist(), SHOWN_LISTS)
-    return ranked(best), ranked(worst)
-
-
-def _judged(features: FeatureSet, ranking: Ranking, row: int, answer: Any) -> RankedList:
-    q, g = features.query, features.gallery
-    hits = tuple(
-        Hit(
-            picture=Path(g.names[i]) if g.names else None,
-            score=float(score),
-            correct=bool(g.persons[i] == q.persons[row]),
-            person=str(g.persons[i]),
-            camera=str(g.cameras[i]),
-        )
-        for i, score in zip(answer.indices, answer.scores, strict=True)
-    )
-    return RankedList(
-        query=Path(q.names[row]) if q.names else None,
-        person=str(q.persons[row]),
-        camera=str(q.cameras[row]),
-        hits=hits,
-        average_precision=float(ranking.average_precision[row]),
-    )
-
-
-def _plain(ranked: RankedList) -> dict[str, Any]:
-    plain = asdict(ranked)
-    for entry in (plain, *plain["hits"]):
-        key = "query" if "query" in entry else "picture"
-        entry[key] = None if entry[key] is None else str(entry[key])
-    return plain
-
-
-def _ranked_list(plain: Mapping[str, Any]) -> RankedList:
-    def path(name: str | None) -> Path | None:
-        return None if name is None else Path(name)
-
-    hits = tuple(Hit(**{**hit, "picture": path(hit["picture"])}) for hit in plain["hits"])
-    return RankedList(**{**plain, "query": path(plain["query"]), "hits": hits})
+def _failures(queries: Mapping[str, Any]) -> dict[str, Any]:
+    """The worst lists with what they cost, or without where an older version did not store it."""
+    worst = tuple(from_plain(plain) for plain in queries["worst"])
+    if "costs" not in queries:
+        return {"worst": worst}
+    prices = zip(worst, queries["costs"], strict=True)
+    return {"failures": tuple(Failure(ranked, cost) for ranked, cost in prices if cost > 0)}
 
 
 def _provenance(settings: Settings, trained: Trained, dataset: Dataset) -> dict[str, str]:
@@ -273,6 +229,7 @@ def _provenance(settings: Settings, trained: Trained, dataset: Dataset) -> dict[
         "mirrored picture averaged": "yes" if evaluation.flip else "no",
         "metric": evaluation.metric,
         "re-ranking": "none",
+        "ties": "equal scores by gallery order",
         "epoch": str(position["epoch"]),
         "fingerprint": fingerprint(trained.network, settings),
         **{f"{name} (training)": version for name, version in trained.state["versions"].items()},
@@ -282,7 +239,3 @@ def _provenance(settings: Settings, trained: Trained, dataset: Dataset) -> dict[
 
 def _when() -> dict[str, str]:
     return {"measured": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")}
-
-
-def _nullable(values: np.ndarray[Any, Any]) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in values]

@@ -93,7 +93,8 @@ def test_the_report_shows_the_gates_of_extreme_queries(trained: Path, tmp_path: 
         ("stage 4", (2, 2)),
     ]
     page = (run / "report.html").read_text()
-    section = page[page.index("Where the network looks") :]
+    section = page[page.index(">Where the network looks</h2>") :]
+    section = section[: section.index("</section>")]
     assert section.count("data:image/jpeg;base64,") == 4 * 3
     assert main(["report", str(run), "-o", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "report.html").read_text() == page
