@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
@@ -125,6 +125,7 @@ def per_query(result: Ranking) -> list[np.ndarray]:
     ]
 
 
+@settings(max_examples=2000, deadline=None)
 @given(problems(), st.sampled_from(["cosine", "euclidean"]), st.integers(1, 15), st.integers(1, 7))
 def test_agrees_with_the_definition(
     problem: Problem, metric: Any, max_rank: int, block: int
@@ -278,6 +279,7 @@ def test_distances_that_do_not_fit_are_refused(distances: Any, message: str) -> 
         evaluate_distances(distances, [1, 2], [1, 1], [1, 2, 0], [2, 2, 2])
 
 
+@settings(deadline=None)
 @given(problems())
 def test_grouped_ties_agree_with_scikit_learn_and_ignore_the_order(problem: Problem) -> None:
     if by_definition(problem, "cosine", 1) is None:
