@@ -23,7 +23,7 @@ from ..evaluation import (
 from ..evaluation.rerank import TRANSREID, ZHONG
 from ..features import Features, FeatureSet
 
-PAIRS = 10_000_000
+PAIRS = 5_000_000
 """Of a query and a gallery picture: with more of them, what lies beyond the ranking is measured on
 some persons' queries, so that it does not take longer than the ranking."""
 MAPPED_PERSONS, MAPPED_PICTURES = 16, 800
