@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from .ranked_lists import RankedList
 PAGE = "attention.html"
 HEIGHT, SMALL_HEIGHT = 384, 128
 """Pixels of an overlay, alone and in the report of a run."""
+LOOKED_AT_HITS = 2
+"""Answers of a query that are drawn beside it."""
 DIGITS = 6
 """Significant ones, of a value that is stored."""
 
@@ -73,23 +75,19 @@ def attend(
 def look_at_queries(
     network: nn.Module, data: DataSettings, lists: Sequence[RankedList]
 ) -> list[dict[str, Any]]:
-    """The gates over positions for each query, as plain values for `drawn`.
+    """The gates over positions for each query and its first answers, as plain values for `drawn`.
 
-    Of blocks in several bottlenecks of a stage, the last; queries without a picture are left out.
+    Of blocks in several bottlenecks of a stage, the last; where there is no picture, nothing.
     """
     device, canvas = next(network.parameters()).device, _canvas(data, SMALL_HEIGHT)
     looks: list[dict[str, Any]] = []
-    for ranked in lists:
-        if ranked.query is None:
-            continue
-        image = normalise(decode(ranked.query, (data.height, data.width))).to(device)
+    for picture, note in (seen for ranked in lists for seen in _seen(ranked)):
+        image = normalise(decode(picture, (data.height, data.width))).to(device)
         maps = [one for one in attention_maps(network, image) if one.values.ndim == 2]
         last = {(one.block, one.place): one for one in maps}
         if last:
             plain = [_plain(one) for one in last.values()]
-            looks.append(
-                {"query": str(ranked.query), "note": _note(ranked), "canvas": canvas, "maps": plain}
-            )
+            looks.append({"query": str(picture), "note": note, "canvas": canvas, "maps": plain})
     return looks
 
 
@@ -153,6 +151,12 @@ def _plain(one: AttentionMap) -> dict[str, Any]:
     return {**vars(one), "values": rounded}
 
 
-def _note(ranked: RankedList) -> str:
+def _seen(ranked: RankedList) -> Iterator[tuple[Path, str]]:
+    """The query and its first counted answers, as far as they have pictures, each with a note."""
     precision = ranked.average_precision
-    return "" if precision is None else f"AP {precision:.1%}"
+    if ranked.query is not None:
+        yield ranked.query, "query" if precision is None else f"query, AP {precision:.1%}"
+    counted = [hit for hit in ranked.hits if hit.verdict != "junk"]
+    for place, hit in enumerate(counted[:LOOKED_AT_HITS], start=1):
+        if hit.picture is not None:
+            yield hit.picture, f"answer {place}: {hit.verdict}"

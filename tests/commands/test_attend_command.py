@@ -87,7 +87,7 @@ def test_the_report_shows_the_gates_of_extreme_queries(trained: Path, tmp_path: 
     run = Path(shutil.copytree(trained, tmp_path / "tiny"))
     assert main(["evaluate", str(run)]) == 0
     looks = json.loads((run / "queries.json").read_text())["attended"]
-    assert len(looks) == 4
+    assert len(looks) == 4 * 3  # a query and two answers
     assert [(one["place"], np.shape(one["values"])) for one in looks[0]["maps"]] == [
         ("stage 2", (4, 4)),
         ("stage 4", (2, 2)),
@@ -95,6 +95,6 @@ def test_the_report_shows_the_gates_of_extreme_queries(trained: Path, tmp_path: 
     page = (run / "report.html").read_text()
     section = page[page.index(">Where the network looks</h2>") :]
     section = section[: section.index("</section>")]
-    assert section.count("data:image/jpeg;base64,") == 4 * 3
+    assert section.count("data:image/jpeg;base64,") == 4 * 3 * 3
     assert main(["report", str(run), "-o", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "report.html").read_text() == page

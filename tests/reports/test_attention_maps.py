@@ -151,7 +151,7 @@ def looks(picture: Path) -> list[dict]:
 def test_looks_survive_being_stored(looks: list[dict]) -> None:
     (look,) = looks  # a query without a picture has none
     attended = drawn(look)
-    assert attended.note == "AP 37.5%"
+    assert attended.note == "query, AP 37.5%"
     (panel,) = attended.panels  # the gate of channels has no place on the picture
     assert attended.picture is not None and panel.overlay is not None
     assert panel.overlay.shape == attended.picture.shape == (128, 64, 3)
