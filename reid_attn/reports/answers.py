@@ -28,13 +28,14 @@ def chosen_queries(ranking: Ranking) -> dict[str, list[int]]:
 
 
 def answers(
-    features: FeatureSet, ranking: Ranking, rows: Sequence[int], metric: Metric
-) -> list[RankedList]:
-    """What the gallery answered to the queries `rows`, judged."""
-    if not rows:
-        return []
+    features: FeatureSet, ranking: Ranking, rows: Mapping[str, Sequence[int]], metric: Metric
+) -> dict[str, list[RankedList]]:
+    """What the gallery answered to the queries `rows`, judged, under the same names.
+
+    All are ranked in one go, since each pass over the gallery takes as long as many queries.
+    """
     q, g = features.query, features.gallery
-    chosen = list(rows)
+    chosen = [row for some in rows.values() for row in some]
     tops = top(
         q.vectors[chosen],
         q.persons[chosen],
@@ -46,7 +47,8 @@ def answers(
         metric=metric,
         keep_junk=True,
     )
-    return [_judged(features, ranking, row, t) for row, t in zip(chosen, tops, strict=True)]
+    judged = {row: _judged(features, ranking, row, t) for row, t in zip(chosen, tops, strict=True)}
+    return {name: [judged[row] for row in some] for name, some in rows.items()}
 
 
 def to_plain(ranked: RankedList) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def _measure(
     ranking = features.rank(metric)
     metrics = ranking_metrics(ranking, features) | further_metrics(features, metric) | dict(facts)
     rows = chosen_queries(ranking)
-    lists = {name: answers(features, ranking, some, metric) for name, some in rows.items()}
+    lists = answers(features, ranking, rows, metric)
     queries = query_scores(ranking, features) | {
         **{name: [to_plain(ranked) for ranked in some] for name, some in lists.items()},
         "costs": costs(ranking.average_precision)[rows["worst"]].tolist(),

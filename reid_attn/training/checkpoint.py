@@ -8,11 +8,11 @@ are functions of (seed, epoch, index) and the learning rate of the epoch, so the
 import json
 import platform
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor
 
 from .. import __version__, storage
@@ -97,7 +97,7 @@ def versions() -> dict[str, str]:
         "reid_attn": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torchvision": metadata.version("torchvision"),  # importing it takes seconds
     }
 
 

@@ -81,10 +81,9 @@ def test_answers_show_junk_and_distractors_where_they_stand() -> None:
     ranking = features.rank()
     rows = chosen_queries(ranking)
     assert not set(rows["random"]) & {*rows["best"], *rows["worst"]}
+    lists = answers(features, ranking, rows, "cosine")
     for name in ("best", "worst", "random"):
-        for row, shown in zip(
-            rows[name], answers(features, ranking, rows[name], "cosine"), strict=True
-        ):
+        for row, shown in zip(rows[name], lists[name], strict=True):
             assert from_plain(json.loads(json.dumps(to_plain(shown)))) == shown
             kinds = [hit.verdict for hit in shown.hits]
             assert len(kinds) - kinds.count("junk") == SHOWN_HITS
