@@ -24,9 +24,9 @@ class Labels:
         rule: JunkRule | None,
     ) -> None:
         """`DataError` for what are no integers (N,), or not as many persons as cameras."""
-        self.query_persons, query_cameras = _side("query", query_ids, query_cams)
-        self.gallery_persons, gallery_cameras = _side("gallery", gallery_ids, gallery_cams)
-        self._rule = rule or same_camera(query_cameras, gallery_cameras)
+        self.query_persons, self.query_cameras = _side("query", query_ids, query_cams)
+        self.gallery_persons, self.gallery_cameras = _side("gallery", gallery_ids, gallery_cams)
+        self._rule = rule or same_camera(self.query_cameras, self.gallery_cameras)
         self._by_person = np.argsort(self.gallery_persons, kind="stable")
         ordered = self.gallery_persons[self._by_person]
         self._start = ordered.searchsorted(self.query_persons, side="left").tolist()

@@ -7,19 +7,19 @@ of a picture tie whatever the tile, and used up before the next.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import DataError, UsageError, nearest
+from ..errors import UsageError
 from .junk import JUNK
-from .scores import Metric
+from .labels import Labels
+from .scores import Metric, Side, check_pair
 
 _ROWS, _COLUMNS = 512, 4096  # queries and gallery pictures of a tile (16 MiB)
 _NUMBERS = 2**21  # numbers gathered at a time for genuine pairs (16 MiB a side)
 _BITS = 26  # of a score that count; the noise of float64 sums is far below the last one
-_LARGEST = 1e37  # squared norms above it would overflow float32
 
 Scores = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -55,44 +55,17 @@ def checked(
     *,
     metric: Metric,
 ) -> tuple[Pictures, Pictures]:
-    """Both sides without person −1; errors as for `verification`."""
-    if metric not in get_args(Metric):
-        known = " or ".join(get_args(Metric))
-        hint = nearest(str(metric), get_args(Metric))
-        raise UsageError(f"there is no metric '{metric}'{hint}: use {known}")
-    query = _pictures("query", query_features, query_ids, query_cams, metric)
-    gallery = _pictures("gallery", gallery_features, gallery_ids, gallery_cams, metric)
-    if query.vectors.shape[1] != gallery.vectors.shape[1]:
-        raise DataError(
-            f"queries of {query.vectors.shape[1]} dimensions do not fit a gallery of "
-            f"{gallery.vectors.shape[1]}: extract both with the same network"
-        )
-    return query, gallery
-
-
-def _pictures(
-    name: str, features: ArrayLike, ids: ArrayLike, cams: ArrayLike, metric: Metric
-) -> Pictures:
-    vectors, persons, cameras = (np.asarray(array) for array in (features, ids, cams))
-    kinds = "".join(array.dtype.kind for array in (vectors, persons, cameras)).replace("u", "i")
-    one_each = persons.shape == cameras.shape == vectors.shape[:1]
-    if kinds != "fii" or vectors.ndim != 2 or not one_each:
-        raise DataError(
-            f"{name}: features {vectors.dtype} {vectors.shape}, ids {persons.dtype} "
-            f"{persons.shape} and cams {cameras.dtype} {cameras.shape} do not fit: pass "
-            "floats (N, D) and twice N integers"
-        )
-    squares = np.empty(len(vectors))
-    for rows in _slices(len(vectors), _COLUMNS):
-        squares[rows] = np.square(vectors[rows], dtype=np.float64).sum(axis=1)
-    bad = ~(squares < _LARGEST) | ((squares == 0) & (metric == "cosine"))
-    if bad.any():
-        raise DataError(
-            f"{name}_features, row {int(np.argmax(bad))} is not finite, too large, or, for cosine, "
-            f"zero ({np.count_nonzero(bad)} such rows): extract the features again"
-        )
-    kept = persons != JUNK
-    return Pictures(vectors, persons.astype(np.int64), cameras.astype(np.int64)).take(kept)
+    """Both sides without person −1; errors as for `evaluate`."""
+    labels = Labels(query_ids, query_cams, gallery_ids, gallery_cams, None)
+    labels.refuse_misfit(query_features, gallery_features)
+    query, gallery = Side.of("query", query_features), Side.of("gallery", gallery_features)
+    check_pair(query, gallery, metric)
+    both = (
+        Pictures(query.vectors, labels.query_persons, labels.query_cameras),
+        Pictures(gallery.vectors, labels.gallery_persons, labels.gallery_cameras),
+    )
+    one, other = (side.take(side.persons != JUNK) for side in both)
+    return one, other
 
 
 def tiles(

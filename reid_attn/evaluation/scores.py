@@ -91,7 +91,7 @@ class FeatureScores:
         precise: bool = False,
     ) -> None:
         self.query, self.gallery = Side.of("query", query), Side.of("gallery", gallery)
-        _check_pair(self.query, self.gallery, metric)
+        check_pair(self.query, self.gallery, metric)
         self.metric, self.shape = metric, (len(self.query.squares), len(self.gallery.squares))
         lengths = np.sqrt(self.gallery.squares)
         if metric == "cosine":
@@ -219,7 +219,8 @@ def check_positive(**options: int) -> None:
             raise UsageError(f"{name} must be at least 1, not {value}")
 
 
-def _check_pair(query: Side, gallery: Side, metric: Metric) -> None:
+def check_pair(query: Side, gallery: Side, metric: Metric) -> None:
+    """`DataError` for sides that cannot be compared by `metric`, `UsageError` for no metric."""
     if metric not in get_args(Metric):
         hint = nearest(str(metric), get_args(Metric))
         raise UsageError(f"unknown metric '{metric}'{hint}: use cosine or euclidean")

@@ -278,15 +278,15 @@ def test_no_matrix_of_all_pairs_is_held(measure: Any, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("part", "value", "message"),
     [
-        (0, np.full((6, 16), np.nan), "query_features, row 0 is not finite"),
-        (3, np.full((6, 16), 1e30), "gallery_features, row 0 is .*too large"),
-        (3, np.zeros((6, 16)), "zero \\(6 such rows\\)"),
-        (3, np.ones((6, 5)), "16 dimensions do not fit a gallery of 5"),
-        (0, np.ones((5, 16)), "query: .*do not fit"),
-        (0, np.ones(6), "query: .*do not fit"),
-        (0, np.ones((6, 16), int), "pass floats"),
-        (1, np.ones(6), "twice N integers"),
-        (5, np.ones(7, int), "gallery: .*do not fit"),
+        (0, np.full((6, 16), np.nan), "query_features, row 0 holds numbers that are not finite"),
+        (3, np.full((6, 16), 1e30), "gallery_features, row 0 holds .*too large"),
+        (3, np.zeros((6, 16)), "zero vector.* \\(6 such rows\\)"),
+        (3, np.ones((6, 5)), "query_features has 16 dimensions and gallery_features 5"),
+        (0, np.ones((5, 16)), "query_features has 5 rows, query_ids and query_cams 6"),
+        (0, np.ones(6), r"query_features is float64 of shape \(6,\): pass floats"),
+        (0, np.ones((6, 16), int), "query_features is int64 .*pass floats"),
+        (1, np.ones(6), "query_ids is float64 .*pass integers"),
+        (5, np.ones(7, int), "gallery_ids has 6 entries and gallery_cams 7"),
     ],
 )
 def test_unusable_arrays_are_refused(measure: Any, part: int, value: Any, message: str) -> None:
