@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.evaluation import resident
 from reid_attn.evaluation.rerank import rerank
 
 Matrix = NDArray[np.floating[Any]]
@@ -49,12 +50,6 @@ def sides(queries: int, gallery: int, dimension: int) -> tuple[Matrix, Matrix]:
     rows += centres[generator.integers(0, persons, len(rows))]
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows[:queries], rows[queries:]
-
-
-def memory(field: str) -> float:
-    """Megabytes of this process: `VmRSS` now, `VmHWM` at its highest."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split(f"{field}:")[1].split()[0]) / 1024
 
 
 def ours(query: Matrix, gallery: Matrix) -> Work:
@@ -89,10 +84,10 @@ def child(prepare: Callable[[Matrix, Matrix], Work], sizes: list[int], to: Conne
     prepare(*sides(20, 200, 8))()  # imports and thread pools are not part of the measurement
     work = prepare(*sides(*sizes))
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak of what came before
-    before, start, cpu = memory("VmRSS"), time.perf_counter(), time.process_time()
+    before, start, cpu = resident("VmRSS"), time.perf_counter(), time.process_time()
     found = work()
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    to.send(Outcome(seconds, cpu, memory("VmHWM") - before, found))
+    to.send(Outcome(seconds, cpu, resident("VmHWM") - before, found))
 
 
 def measure(name: str, prepare: Callable[[Matrix, Matrix], Work], sizes: list[int]) -> Outcome:

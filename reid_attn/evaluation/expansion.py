@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import UsageError
 from ..neighbours import ExactIndex, unit_rows
-from .rerank import checked_features
+from .scores import compared
 
 
 def expand(
@@ -38,7 +38,8 @@ def expand(
             f"query expansion with k = {k} and alpha = {alpha}: use k of at least 1 and a finite "
             "alpha of at least 0"
         )
-    query, gallery = map(unit_rows, checked_features(query_features, gallery_features))
+    sides = compared(query_features, gallery_features, "cosine")
+    query, gallery = (unit_rows(side.vectors.astype(np.float32)) for side in sides)
     index = ExactIndex(gallery.shape[1])
     index.add(np.arange(len(gallery)), gallery)
     scores, near = index.search(query, k)

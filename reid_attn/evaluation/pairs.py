@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import UsageError
 from .junk import JUNK
 from .labels import Labels
-from .scores import Metric, Side, check_pair
+from .scores import Metric, compared
 
 _ROWS, _COLUMNS = 512, 4096  # queries and gallery pictures of a tile (16 MiB)
 _NUMBERS = 2**21  # numbers gathered at a time for genuine pairs (16 MiB a side)
@@ -58,8 +58,7 @@ def checked(
     """Both sides without person −1; errors as for `evaluate`."""
     labels = Labels(query_ids, query_cams, gallery_ids, gallery_cams, None)
     labels.refuse_misfit(query_features, gallery_features)
-    query, gallery = Side.of("query", query_features), Side.of("gallery", gallery_features)
-    check_pair(query, gallery, metric)
+    query, gallery = compared(query_features, gallery_features, metric)
     both = (
         Pictures(query.vectors, labels.query_persons, labels.query_cameras),
         Pictures(gallery.vectors, labels.gallery_persons, labels.gallery_cameras),

@@ -24,19 +24,18 @@ R, H and V have some k entries a row and are sparse; distances are computed tile
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ..errors import DataError, UsageError, nearest
+from ..errors import UsageError
 from ..neighbours import unit_rows
 from .nearest import nearest_items, pair_distances, slices, squared_distances, squared_norms
-from .scores import Metric, array, check_positive
+from .scores import Metric, check_positive, compared
 
 _ROWS = 512  # items whose neighbours are expanded at a time
-_LARGEST = 1e36  # squared norms above it would overflow float32 in a distance
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -88,50 +87,12 @@ def rerank(
         UsageError: a wrong option.
     """
     check_positive(block=block)
-    if metric not in get_args(Metric):
-        hint = nearest(str(metric), get_args(Metric))
-        raise UsageError(f"unknown metric '{metric}'{hint}: use cosine or euclidean")
-    query, gallery = checked_features(query_features, gallery_features)
-    if metric == "cosine":
-        query, gallery = unit_rows(query), unit_rows(gallery)
-    items = np.concatenate((query, gallery))
+    sides = compared(query_features, gallery_features, metric)
+    rows = [np.ascontiguousarray(side.vectors, dtype=np.float32) for side in sides]
+    items = np.concatenate([unit_rows(side) for side in rows] if metric == "cosine" else rows)
     # Distances stay the same, and products lose fewer digits to what all features share.
     items -= items.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return _blocks(items, len(query), options, block)
-
-
-def checked_features(
-    query_features: ArrayLike, gallery_features: ArrayLike
-) -> tuple[Floats, Floats]:
-    """Both sides, (Q, D) and (G, D), in float32.
-
-    Raises `DataError` when a side is empty or no matrix of floats, holds numbers that are not
-    finite or too large, or when the dimensions differ.
-    """
-    query = _checked("query_features", query_features)
-    gallery = _checked("gallery_features", gallery_features)
-    if query.shape[1] != gallery.shape[1]:
-        raise DataError(
-            f"query_features has {query.shape[1]} dimensions and gallery_features "
-            f"{gallery.shape[1]}: extract both with the same network"
-        )
-    return query, gallery
-
-
-def _checked(name: str, values: ArrayLike) -> Floats:
-    found = array(name, values, 2, "floats")
-    if 0 in found.shape:
-        raise DataError(f"{name} has the shape {found.shape}: pass at least one row of features")
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
-        rows = np.ascontiguousarray(found, dtype=np.float32)
-        squares = np.einsum("nd,nd->n", rows, rows)
-    bad = np.flatnonzero(~(squares < _LARGEST))
-    if len(bad):
-        raise DataError(
-            f"{name}, row {bad[0]} holds numbers that are not finite, or too large "
-            f"({len(bad)} such rows): extract the features again without them"
-        )
-    return rows
+    return _blocks(items, len(rows[0]), options, block)
 
 
 def _blocks(items: Floats, queries: int, options: Reciprocal, block: int) -> Iterator[Floats]:

@@ -60,9 +60,11 @@ class Side:
     def of(cls, name: str, features: ArrayLike) -> "Side":
         """Raises `DataError` for what is no array of finite floats."""
         vectors = array(f"{name}_features", features, 2, "floats")
+        if 0 in vectors.shape:
+            raise DataError(f"{name}_features has the shape {vectors.shape}: pass at least one row")
         tiles = _tiles(vectors, _TILE)
-        squares = [np.einsum("nd,nd->n", tile, tile) for _, tile in tiles]
-        side = cls(name, vectors, np.concatenate(squares) if squares else np.empty(0))
+        squares = np.concatenate([np.einsum("nd,nd->n", tile, tile) for _, tile in tiles])
+        side = cls(name, vectors, squares)
         side.refuse(~(side.squares < _LARGEST), "numbers that are not finite, or too large")
         return side
 
@@ -90,8 +92,7 @@ class FeatureScores:
         block: int,
         precise: bool = False,
     ) -> None:
-        self.query, self.gallery = Side.of("query", query), Side.of("gallery", gallery)
-        check_pair(self.query, self.gallery, metric)
+        self.query, self.gallery = compared(query, gallery, metric)
         self.metric, self.shape = metric, (len(self.query.squares), len(self.gallery.squares))
         lengths = np.sqrt(self.gallery.squares)
         if metric == "cosine":
@@ -219,19 +220,25 @@ def check_positive(**options: int) -> None:
             raise UsageError(f"{name} must be at least 1, not {value}")
 
 
-def check_pair(query: Side, gallery: Side, metric: Metric) -> None:
-    """`DataError` for sides that cannot be compared by `metric`, `UsageError` for no metric."""
+def compared(query: ArrayLike, gallery: ArrayLike, metric: Metric) -> tuple[Side, Side]:
+    """Features (Q, D) and (G, D), checked.
+
+    `DataError` for what is empty, no floats, not finite, too large, of two dimensions or, for
+    cosine, zero; `UsageError` for an unknown metric.
+    """
     if metric not in get_args(Metric):
         hint = nearest(str(metric), get_args(Metric))
         raise UsageError(f"unknown metric '{metric}'{hint}: use cosine or euclidean")
-    if query.vectors.shape[1] != gallery.vectors.shape[1]:
+    sides = Side.of("query", query), Side.of("gallery", gallery)
+    dimensions = [side.vectors.shape[1] for side in sides]
+    if dimensions[0] != dimensions[1]:
         raise DataError(
-            f"query_features has {query.vectors.shape[1]} dimensions and gallery_features "
-            f"{gallery.vectors.shape[1]}: extract both with the same network"
+            f"query_features has {dimensions[0]} dimensions and gallery_features "
+            f"{dimensions[1]}: extract both with the same network"
         )
-    if metric == "cosine":
-        for side in (query, gallery):
-            side.refuse(side.squares == 0, "the zero vector, which has no cosine")
+    for side in sides if metric == "cosine" else ():
+        side.refuse(side.squares == 0, "the zero vector, which has no cosine")
+    return sides
 
 
 def _tiles(vectors: NDArray[np.floating[Any]], height: int) -> Iterator[tuple[slice, Doubles]]:

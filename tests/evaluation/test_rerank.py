@@ -217,7 +217,7 @@ def test_wrong_options_are_refused_at_once(wrong: dict[str, Any], message: str) 
         (1, np.ones((2, 4)), "query_features has 3 dimensions and gallery_features 4"),
         (1, np.full((2, 3), np.nan), r"gallery_features, row 0 holds .* \(2 such rows\)"),
         (1, np.array([[1, 1, 1], [1, 1e200, 1]]), "gallery_features, row 1 holds numbers"),
-        (0, np.array([[1, 1, 1], [0, 0, 0.0]]), "1 of 2 features are zero"),
+        (0, np.array([[1, 1, 1], [0, 0, 0.0]]), "query_features, row 1 holds the zero vector"),
     ],
 )
 def test_features_that_do_not_fit_are_refused(position: int, value: Any, message: str) -> None:
