@@ -55,7 +55,7 @@ def test_wrong_options_are_refused(wrong: dict[str, Any]) -> None:
         (np.ones((1, 2)), np.ones((1, 3)), "query_features has 2 dimensions"),
         (np.ones((1, 2)), np.zeros((1, 2)), "gallery_features, row 0 holds the zero vector"),
         (np.ones((1, 2)), np.full((1, 2), np.nan), "gallery_features, row 0"),
-        (np.ones((1, 2)), -np.ones((1, 2)), "gallery_features, row 0 holds the zero vector"),
+        (np.ones((1, 2)), -np.ones((1, 2)), "1 of 1 features are zero"),
     ],
 )
 def test_features_that_do_not_fit_are_refused(
