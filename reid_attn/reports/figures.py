@@ -60,9 +60,13 @@ def cmc_plot(cmc: Sequence[float]) -> str:
     figure, axes = new_figure(width=4.7, height=2.9)
     ranks = range(1, len(percent) + 1)
     axes.plot(ranks, percent, color=CYCLE[0], linewidth=2)
-    for rank in _LABELLED_RANKS:
-        if rank <= len(percent):
-            _label_point(axes, rank, percent[rank - 1])
+    labelled = ""
+    for rank in (rank for rank in _LABELLED_RANKS if rank <= len(percent)):
+        axes.plot([rank], [percent[rank - 1]], "o", color=CYCLE[0], markersize=5)
+        text = f"{percent[rank - 1]:.1f}"
+        if text != labelled:  # the labels of a plateau would run into each other
+            _label_point(axes, rank, percent[rank - 1], text)
+        labelled = text
     lowest = math.floor(percent[0] / 10 - 1) * 10
     axes.set_ylim(max(lowest, 0), 102)
     axes.set_xlabel("rank", color=INK)
@@ -178,11 +182,8 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _label_point(axes: Axes, rank: int, percent: float) -> None:
-    axes.plot([rank], [percent], "o", color=CYCLE[0], markersize=5)
-    axes.annotate(
-        f"{percent:.1f}", (rank, percent), xytext=(5, -13), textcoords="offset points", color=INK
-    )
+def _label_point(axes: Axes, rank: int, percent: float, text: str) -> None:
+    axes.annotate(text, (rank, percent), xytext=(5, -13), textcoords="offset points", color=INK)
 
 
 def svg_text(figure: Figure) -> str:

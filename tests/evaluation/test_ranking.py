@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
@@ -261,6 +262,14 @@ def test_distances_may_come_in_blocks(problem: Problem, height: int, as_matrix: 
     found = evaluate_distances(matrix if as_matrix else blocks, *labels)
     expected = evaluate(*problem, metric="euclidean")
     assert found.as_dict() == expected.as_dict()
+
+
+def test_distances_may_come_from_torch() -> None:
+    problem = random_problem(50, 300, 16)
+    query, gallery = (torch.from_numpy(problem[i]).double() for i in (0, 3))
+    blocks = (torch.cdist(rows, gallery) for rows in query.split(16))
+    found = evaluate_distances(blocks, *problem[1:3], *problem[4:])
+    assert found.mAP == pytest.approx(evaluate(*problem, metric="euclidean").mAP, abs=1e-9)
 
 
 @pytest.mark.parametrize(
