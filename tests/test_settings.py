@@ -1,7 +1,6 @@
 """Settings: what a file may say, what is refused and how, and that nothing is lost on the way."""
 
 import ast
-import inspect
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +13,8 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from reid_attn import settings as module
 from reid_attn.errors import UsageError
-from reid_attn.settings import Settings, dump, load, resolve
+from reid_attn.settings import Settings, dump, load, reading, resolve
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 Loader = Callable[..., Settings]
@@ -54,7 +52,11 @@ OPTIONS = dict(leaves(Settings()))
 OTHER: dict[str, Any] = {  # a value that is allowed and not the default
     "name": "other",
     "data.source": "csv:table.csv",
+    "data.also_train": ["csv:more.csv"],
+    "data.test": "csv:test.csv",
+    "data.cache": "cache",
     "data.camera_pattern": "k(.)",
+    "model.backbone": "timm/resnet18",
     "model.weights": "IMAGENET1K_V2",
     "model.last_stride": 2,
     "model.attention": [{"name": "rga", "stages": [2, 3], "options": {"spatial": False}}],
@@ -74,9 +76,9 @@ def other(key: str) -> Any:
         for group in groups:
             model = model.model_fields[group].annotation
         return next(c for c in get_args(model.model_fields[last].annotation) if c != value)
-    return (
-        (not value) if isinstance(value, bool) else value / 2 if type(value) is float else value + 1
-    )
+    if type(value) is float:
+        return value / 2 or 0.5
+    return (not value) if isinstance(value, bool) else value + 1
 
 
 # ---- what is accepted
@@ -155,7 +157,7 @@ def test_no_value_changes_in_the_resolved_copy(rate: float, options: dict[str, A
     settings = resolve(values, "test")
     assert settings.optimizer.learning_rate == rate
     assert settings.model.attention[0].options == options
-    assert resolve(module._parse(dump(settings), "copy"), "copy") == settings
+    assert resolve(reading._parse(dump(settings), "copy"), "copy") == settings
 
 
 def test_every_option_is_written_out() -> None:
@@ -305,7 +307,7 @@ def test_broken_yaml(read: Loader, text: str) -> None:
 @given(st.text("seda:{}[],&*!?|-'\"%#1e.0\n ~<="))
 def test_no_text_ends_in_another_error(text: str) -> None:
     try:
-        values = module._parse(text, "text")
+        values = reading._parse(text, "text")
         if isinstance(values, dict):
             resolve(values, "text")
     except UsageError:
@@ -373,7 +375,8 @@ def test_a_wrong_override(read: Loader, override: str, complaint: str) -> None:
 
 
 def test_every_option_is_documented() -> None:
-    groups = [n for n in ast.parse(inspect.getsource(module)).body if isinstance(n, ast.ClassDef)]
+    text = "\n".join(path.read_text() for path in Path(reading.__file__).parent.glob("*.py"))
+    groups = [n for n in ast.parse(text).body if isinstance(n, ast.ClassDef)]
     for group in groups:
         for field, after in pairwise([*group.body, ast.Pass()]):
             if isinstance(field, ast.AnnAssign) and "Settings()" not in ast.unparse(field):

@@ -25,7 +25,7 @@ def add_parser(commands: Subparsers) -> None:
         "overrides",
         nargs="*",
         metavar="key=value",
-        help="settings that replace the file's; reid_attn/settings.py explains each of them",
+        help="settings that replace the file's; reid_attn/settings/ explains each of them",
     )
     parser.add_argument(
         "--blocks", default="all", metavar="all|A,B,…", help="which blocks (default: all)"

@@ -24,7 +24,7 @@ def add_parser(commands: Subparsers) -> None:
         "overrides",
         nargs="*",
         metavar="key=value",
-        help="settings that replace the file's; reid_attn/settings.py explains each of them",
+        help="settings that replace the file's; reid_attn/settings/ explains each of them",
     )
     parser.add_argument("-o", dest="output", type=Path, metavar="RUN", help="default: runs/NAME")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run")

@@ -1,0 +1,18 @@
+"""What every group of options has in common."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Precision = Literal["fp32", "bf16", "fp16"]
+Slot = Literal["stage", "residual", "conv2", "bn2", "replace", "block", "head", "classifier"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class Group(BaseModel):
+    """Options that belong together: frozen, strictly typed, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
