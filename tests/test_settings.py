@@ -63,6 +63,10 @@ OTHER: dict[str, Any] = {  # a value that is allowed and not the default
     "augment.erase_area": [0.1, 0.2],
     "schedule.milestones": [1, 2, 3],
 }
+TOGETHER: dict[str, dict[str, Any]] = {  # options that another one is needed for
+    "model.classifier": {"loss.identity_kind": "cosface"},
+    "loss.identity_kind": {"model.classifier": "cosine"},
+}
 
 
 def other(key: str) -> Any:
@@ -81,6 +85,18 @@ def other(key: str) -> Any:
     return (not value) if isinstance(value, bool) else value + 1
 
 
+def others(key: str) -> dict[str, Any]:
+    """`other` of one option, with those it needs, by their full names."""
+    return {key: other(key)} | TOGETHER.get(key, {})
+
+
+def all_nested(values: dict[str, Any]) -> dict[str, Any]:
+    """Options of different groups."""
+    return {
+        group: rest for key, value in values.items() for group, rest in nested(key, value).items()
+    }
+
+
 # ---- what is accepted
 
 
@@ -94,13 +110,15 @@ def test_a_file_holds_only_what_differs(read: Loader) -> None:
 
 @pytest.mark.parametrize("key", OPTIONS)
 def test_every_option_is_read_and_enters_the_digest(read: Loader, key: str) -> None:
-    settings = read(yaml.safe_dump(nested(key, other(key))))
-    changed = [name for name, value in leaves(settings) if value != OPTIONS[name]]
-    assert changed == [key]
+    values = others(key)
+    settings = read(yaml.safe_dump(all_nested(values)))
+    changed = {name for name, value in leaves(settings) if value != OPTIONS[name]}
+    assert changed == set(values)
     assert settings.digest() != Settings().digest()
-    assert (
-        read("seed: 0", f"{key}={yaml.safe_dump(other(key), default_flow_style=True)}") == settings
-    )
+    overrides = [
+        f"{name}={yaml.safe_dump(value, default_flow_style=True)}" for name, value in values.items()
+    ]
+    assert read("seed: 0", *overrides) == settings
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
@@ -127,7 +145,7 @@ def test_settings_are_frozen() -> None:
 
 @pytest.mark.parametrize("key", OPTIONS)
 def test_the_resolved_copy_gives_the_same_settings(read: Loader, key: str) -> None:
-    settings = resolve(nested(key, other(key)), "test")
+    settings = resolve(all_nested(others(key)), "test")
     again = read(dump(settings))
     assert again == settings
     assert again.digest() == settings.digest()

@@ -112,6 +112,8 @@ def _explain(error: ValidationError) -> str:
     if unknown:
         *groups, key = problem["loc"]
         return f"unknown setting '{where}'{nearest(str(key), _options_at(groups))}"
+    if problem["type"] == "combination":
+        return problem["msg"]
     if problem["type"] == "missing":
         return f"'{where}' must be given"
     text = problem["input"]

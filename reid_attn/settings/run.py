@@ -4,7 +4,8 @@ import hashlib
 import json
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from .data import AugmentSettings, BatchSettings, DataSettings, EvaluationSettings
 from .group import Group
@@ -28,6 +29,22 @@ class Settings(Group):
     schedule: ScheduleSettings = ScheduleSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def _margins_are_put_on_cosines(self) -> "Settings":
+        """And cosines alone, at most 1, are too small for a softmax."""
+        kind, classifier = self.loss.identity_kind, self.model.classifier
+        if kind != "softmax" and classifier != "cosine":
+            raise PydanticCustomError(
+                "combination", f"loss.identity_kind={kind} needs model.classifier=cosine"
+            )
+        if kind == "softmax" and classifier == "cosine":
+            raise PydanticCustomError(
+                "combination",
+                "model.classifier=cosine needs loss.identity_kind=circle, cosface or arcface "
+                "(cosface with loss.identity_margin=0 only scales the cosines)",
+            )
+        return self
 
     def digest(self) -> str:
         """SHA-256 of the canonical JSON form."""

@@ -30,7 +30,7 @@ class LossSettings(Group):
     margin: Weight = 0.3
     """By which the farthest positive should be nearer than the nearest negative (`hard`)."""
     metric_feature: Literal["before_neck", "after_neck"] = "before_neck"
-    """What the triplet loss and the other terms between pictures compare."""
+    """The feature of the triplet loss and of all other terms but the identity loss."""
     center: Weight = 0.0
     """Weight of the center loss."""
     center_rate: Annotated[float, Field(gt=0)] = 0.5
