@@ -22,5 +22,7 @@ class CenterLoss(nn.Module):
         """Features (N, D), labels (N,); a scalar, to be multiplied by `weight`."""
         centers = self.centers[labels]
         if centers.requires_grad:
-            centers.register_hook(lambda gradient: gradient / self.weight)
+            centers.register_hook(  # type: ignore[no-untyped-call]
+                lambda gradient: gradient / self.weight
+            )
         return (feature - centers).square().sum(1).mean()

@@ -1,50 +1,106 @@
-"""The standard objective of re-identification: identity loss plus batch-hard triplet loss."""
+"""What training minimises: the weighted sum of the terms that the settings give a weight."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from pytorch_metric_learning.distances import LpDistance
-from pytorch_metric_learning.losses import TripletMarginLoss
-from pytorch_metric_learning.miners import BatchHardMiner
-from pytorch_metric_learning.reducers import MeanReducer
 from torch import Tensor, nn
 
+from ..errors import UsageError
 from ..settings import LossSettings
+from .center import CenterLoss
+from .identity import IdentityLoss
+from .pairwise import CircleLoss, MultiSimilarityLoss, SupervisedContrastiveLoss
+from .triplet import triplet_loss
+
+Gather = Callable[[Tensor], Tensor]
 
 
 class Losses(NamedTuple):
-    """The terms of one batch, scalars; `total` carries the gradient."""
+    """The loss of one batch, in scalars."""
 
     total: Tensor
-    identity: Tensor
-    triplet: Tensor
+    """The weighted sum, which carries the gradient."""
+    terms: dict[str, Tensor]
+    """Every term with a weight above 0, by its name in `LossSettings`, not multiplied by it."""
 
 
 class Objective(nn.Module):
-    """identity · CE(logits) + triplet · batch-hard(feature before the neck).
+    """Σ weight · term over the terms of `LossSettings` with a weight above 0.
 
-    Identity: cross-entropy with label smoothing ε, target (1 − ε) for the person plus ε/K for each
-    of K (Szegedy et al., CVPR 2016, arXiv 1512.00567, section 7). Triplet: for every picture the
-    farthest of its own person and the nearest of another one, hinge with a margin, Euclidean
-    distance of un-normalised features, mean over the batch (Hermans et al. 2017, arXiv 1703.07737,
-    eq. 5). Computed in float32.
+    `identity` compares the classifier's scores with the persons, `center` the features with the
+    persons' centers; `triplet`, `circle`, `multi_similarity` and `supervised_contrastive` compare
+    the pictures of a batch with each other. Everything is computed in float32, or float64 for
+    features and scores in float64, inside an autocast region too.
+
+    **Several processes.** `gather` makes of the rows of this process (n, …) those of all processes
+    (N, …), in the same order everywhere, and the terms between pictures are computed over all of
+    them: each process has the same value. Identity and center are means over the process's own n
+    rows, and the mean over processes of equal n is the whole batch's. So that averaging the
+    gradients of parameters over processes (as DistributedDataParallel does) gives exactly the
+    gradient of the whole batch in one process, the backward pass of `gather` must hand each process
+    the *sum* over processes of the gradients of its rows (all-gather forward, reduce-scatter with
+    sum backward).
+
+    **Centers** are no part of the network: `center_parameters` belong in an SGD of their own,
+    `SGD(objective.center_parameters(), lr=settings.center_rate)`. Their gradient does not depend on
+    the term's weight; like any other it has the scale of a gradient scaler in it.
     """
 
-    def __init__(self, settings: LossSettings) -> None:
+    def __init__(self, settings: LossSettings, identities: int, dimension: int) -> None:
+        """For `identities` training persons and features of `dimension` numbers.
+
+        Raises:
+            UsageError: no term has a weight, or the label smoothing is too much.
+        """
         super().__init__()
-        self.weights = (settings.identity, settings.triplet)
-        self.identity = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
-        distance = LpDistance(normalize_embeddings=False, p=2, power=1)
-        self.miner = BatchHardMiner(distance=distance)
-        self.triplet = TripletMarginLoss(
-            margin=settings.margin, distance=distance, reducer=MeanReducer()
+        between: dict[str, Callable[[], nn.Module]] = {
+            "triplet": lambda: triplet_loss(settings),
+            "circle": CircleLoss,
+            "multi_similarity": MultiSimilarityLoss,
+            "supervised_contrastive": SupervisedContrastiveLoss,
+        }
+        names = ("identity", "center", *between)
+        self.weights = {name: getattr(settings, name) for name in names if getattr(settings, name)}
+        if not self.weights:
+            raise UsageError(
+                f"the loss is empty: give one of loss.{', loss.'.join(names)} a weight"
+            )
+        self.after_neck = settings.metric_feature == "after_neck"
+        self.identity = IdentityLoss(settings, identities) if settings.identity else None
+        self.center = (
+            CenterLoss(identities, dimension, settings.center) if settings.center else None
+        )
+        self.between = nn.ModuleDict(
+            {n: build() for n, build in between.items() if n in self.weights}
         )
 
-    def forward(self, feature: Tensor, logits: Tensor, labels: Tensor) -> Losses:
-        """Feature (N, D) before the neck, logits (N, K), labels (N,) in 0..K-1."""
-        with torch.autocast(feature.device.type, enabled=False):
-            feature, logits = feature.float(), logits.float()
-            identity = self.identity(logits, labels)
-            triplet = self.triplet(feature, labels, self.miner(feature, labels))
-            total = self.weights[0] * identity + self.weights[1] * triplet
-        return Losses(total, identity, triplet)
+    def forward(
+        self,
+        before_neck: Tensor,
+        after_neck: Tensor,
+        logits: Tensor,
+        labels: Tensor,
+        gather: Gather = lambda rows: rows,
+    ) -> Losses:
+        """Features (n, D), logits (n, K) or (heads, n, K), labels (n,) in 0..K−1."""
+        terms: dict[str, Tensor] = {}
+        with torch.autocast(before_neck.device.type, enabled=False):
+            feature = _precise(after_neck if self.after_neck else before_neck)
+            if self.identity is not None:
+                terms["identity"] = self.identity(_precise(logits), labels)
+            if self.between:
+                everyone, persons = gather(feature), gather(labels)
+                terms |= {name: term(everyone, persons) for name, term in self.between.items()}
+            if self.center is not None:
+                terms["center"] = self.center(feature, labels)
+            total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+        return Losses(total, terms)
+
+    def center_parameters(self) -> list[nn.Parameter]:
+        """The centers of the center loss; empty without it."""
+        return list(self.center.parameters()) if self.center is not None else []
+
+
+def _precise(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
