@@ -17,10 +17,14 @@ class Place:
     slot: Slot
     stages: tuple[int, ...] = (1, 2, 3, 4)
     """The layers of the ResNet that get one."""
-    blocks: Literal["all", "last"] = "all"
-    """In every bottleneck of a stage, or in its last one only."""
+    blocks: Literal["all", "last"] | int = "all"
+    """In every bottleneck of a stage, in its last one only, or in its last n."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the block that this place needs."""
+
+    def reaches(self, from_end: int) -> bool:
+        """Whether the bottleneck gets one; the last of its stage is 1, the one before it 2."""
+        return self.blocks == "all" or from_end <= (1 if self.blocks == "last" else self.blocks)
 
 
 class Block(nn.Module):
@@ -38,7 +42,14 @@ class Block(nn.Module):
 
     kind: ClassVar[Literal["map", "classifier"]] = "map"
     """`map`: (N, C, H, W) -> the same shape; `classifier`: -> (N, identities)."""
-    slots: ClassVar[tuple[Slot, ...]] = ("stage", "residual", "conv2", "bn2", "head")
+    slots: ClassVar[tuple[Slot, ...]] = (
+        "stage",
+        "residual",
+        "conv2",
+        "bn2",
+        "block",
+        "head",
+    )
     """Every slot that it fits."""
     published: ClassVar[tuple[Place, ...]]
     """Where its paper puts it."""

@@ -53,7 +53,6 @@ class Dual(Block):
         gamma: learn a factor from 0 for each branch; else the factors are 1.
     """
 
-    slots = ("stage", "residual", "conv2", "bn2", "head")
     published = (Place("head"),)
     variants = (
         {"branches": "position", "reduction": 4, "gamma": False},

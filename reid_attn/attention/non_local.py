@@ -14,8 +14,9 @@ d = 1, 2 instead of 18 MiB are kept for backward. "softmax" goes through the fus
 kernel, which keeps no N×N either. Where d > N the affinities are the smaller matrix, and both
 modes take them.
 
-Place: AGW puts it after the last bottlenecks of layer2 (two) and layer3 (three); here once after
-each of these layers.
+Place: AGW puts it after the last two bottlenecks of layer2 and the last three of layer3, here
+`{slot: block, stages: [2], blocks: 2}` and `{slot: block, stages: [3], blocks: 3}`; with nothing
+but its name it stands once after each of these layers.
 Differences from the published code: d = 1 there by a slip (`reduc_ratio // reduc_ratio`, called
 unintentional by its maintainers and copied into fast-reid). It is the default here because the
 published numbers have it; they are no evidence for `inner=None`, d = C/2. Θ, Φ and G are one

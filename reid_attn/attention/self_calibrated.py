@@ -55,7 +55,7 @@ class SelfCalibrated(Block):
     """
 
     kind = "map"
-    slots = ("stage", "residual", "conv2", "bn2", "replace", "head")
+    slots = ("stage", "residual", "conv2", "bn2", "replace", "block", "head")
     published = (Place("replace", options={"part": "replace"}),)
     variants = (
         {"part": "bottleneck"},

@@ -33,7 +33,6 @@ class StripPooling(Block):
     """
 
     kind = "map"
-    slots = ("stage", "residual", "conv2", "bn2", "head")
     published = (
         Place("bn2", stages=(1, 2, 3), blocks="last"),
         Place("bn2", stages=(4,)),

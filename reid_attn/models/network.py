@@ -111,7 +111,7 @@ class _BlockPlacer:
         stage: int,
         channels: int,
         size: tuple[int, int],
-        last: bool = True,
+        from_end: int = 1,
         **options: Any,
     ) -> nn.Module | None:
         """The blocks for this slot in the order of the settings, or None."""
@@ -120,7 +120,7 @@ class _BlockPlacer:
             for name, place in self.places
             if place.slot == slot
             and (stage in place.stages or slot == "head")
-            and (last or place.blocks == "all")
+            and place.reaches(from_end)
         ]
         return nn.Sequential(*built) if built else None
 

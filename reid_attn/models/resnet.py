@@ -8,6 +8,7 @@ State-dict keys are torchvision's, so its weights load unchanged. A slot that ho
     conv2     after the 3×3, before bn2              (N, planes, H, W)
     bn2       after bn2 and ReLU, before conv3
     replace   instead of the 3×3 and its bn2
+    block     after a bottleneck's sum and ReLU      as after its layer
     head      on the last map, before pooling
 """
 
@@ -23,9 +24,9 @@ EXPANSION = 4
 _FOREIGN = re.compile(r"_attention\.|\.conv2\.\d")  # a block's modules; a slot holds a Sequential
 
 Place = Callable[..., nn.Module | None]
-"""place(slot, stage, channels, size, last=…, **options of the slot) -> what to put there, or None.
+"""place(slot, stage, channels, size, from_end=…, **options of the slot) -> a module, or None.
 
-`last` tells whether the bottleneck is the last one of its stage."""
+`from_end` counts the bottlenecks of a stage from its last one, which is 1."""
 
 
 def nothing(*_: Any, **__: Any) -> None:
@@ -128,12 +129,14 @@ class _Bottleneck(nn.Module):
             if stride != 1 or channels != out
             else nn.Identity()
         )
+        self.block_attention = _slot(slot("block", out))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2_attention(self.conv2(y))))
         y = self.bn3(self.conv3(self.bn2_attention(y)))
-        out: Tensor = self.relu(self.residual_attention(y) + self.downsample(x))
+        y = self.relu(self.residual_attention(y) + self.downsample(x))
+        out: Tensor = self.block_attention(y)
         return out
 
 
@@ -151,9 +154,9 @@ def _stage(
     for index in range(depth):
 
         def slot(
-            name: str, width: int, last: bool = index == depth - 1, **options: Any
+            name: str, width: int, from_end: int = depth - index, **options: Any
         ) -> nn.Module | None:
-            return place(name, stage, width, map_size, last=last, **options)
+            return place(name, stage, width, map_size, from_end=from_end, **options)
 
         blocks.append(_Bottleneck(channels, planes, stride, stride_in_1x1, slot))
         channels, stride = planes * EXPANSION, 1

@@ -71,7 +71,8 @@ class Recorder(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("slot", "count"), [("stage", 4), ("residual", 16), ("conv2", 16), ("bn2", 16), ("head", 1)]
+    ("slot", "count"),
+    [("stage", 4), ("residual", 16), ("conv2", 16), ("bn2", 16), ("block", 16), ("head", 1)],
 )
 @pytest.mark.parametrize("stride_in_1x1", [True, False])
 def test_every_slot_announces_the_map_it_gets(slot: str, count: int, stride_in_1x1: bool) -> None:

@@ -33,12 +33,16 @@ def every_place() -> list[Any]:
 
 @pytest.mark.parametrize(("name", "slot"), every_place())
 def test_trains_one_step(name: str, slot: str | None) -> None:
-    """The stages that the paper uses, or all four; full width."""
-    net = network(name=name, slot=slot)
+    """The stages that the paper uses, or all four; full width.
+
+    Slot `block` gets the map of `residual`, so there few bottlenecks of a small network will do.
+    """
+    small = {"width": 16, "blocks": "last"} if slot == "block" else {}
+    net = network(name=name, slot=slot, **small)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
     labels = torch.tensor([0, 0, 1, 1])
     output = net.train()(torch.randn(4, 3, 128, 64))
-    losses = Objective(LossSettings())(output.before_neck, output.logits, labels)
+    losses = Objective(LossSettings(), IDENTITIES, net.dimension)(*output, labels)
     losses.total.backward()
     unused = [key for key, p in net.named_parameters() if p.requires_grad and p.grad is None]
     assert not unused
@@ -68,6 +72,13 @@ def test_the_last_bottleneck_alone() -> None:
     layer = net.backbone.layer1
     kinds = [type(bottleneck.residual_attention) for bottleneck in layer]
     assert kinds == [nn.Identity, nn.Identity, nn.Sequential]
+
+
+@pytest.mark.parametrize(("blocks", "expected"), [(1, 1), (2, 2), (3, 3), (9, 3), ("last", 1)])
+def test_the_last_n_bottlenecks(blocks: Any, expected: int) -> None:
+    layer = network(8, name="simam", slot="block", stages=[1], blocks=blocks).backbone.layer1
+    kinds = [type(bottleneck.block_attention) for bottleneck in layer]
+    assert kinds == [nn.Identity] * (3 - expected) + [nn.Sequential] * expected
 
 
 def test_a_block_that_stands_for_the_3x3_takes_imagenet_weights_for_the_rest(tmp_path) -> None:
