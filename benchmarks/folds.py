@@ -4,22 +4,27 @@
         --data ../shared/data/campus -o runs/campus --table docs/results/campus.md \
         model.weights=../shared/weights/resnet50_imagenet_stride_in_1x1.pth
 
-`--data` holds one Market-1501 tree a fold. What a run scored, query by query, is kept as numbers in
-a folder named after the table, so that the work can go on elsewhere: a run whose scores are there
-is not trained again, and a stopped one goes on. Whatever is missing stands in the table as *not
-run*. The scores are those of the last epoch.
+`--data` holds one Market-1501 tree a fold. `--row "gem: model.pooling=gem"` adds a row, the last
+configuration with these settings in place of its own; `--inner 2` divides the training persons of
+each fold in two instead, so that settings can be chosen without the test persons; `--beside NAME`
+shows scores that another program has put into the table's folder.
+
+What a run scored, query by query, is kept as numbers in a folder named after the table, so that the
+work can go on elsewhere: a run whose scores are there is not trained again, and a stopped one goes
+on. Whatever is missing stands in the table as *not run*. The scores are those of the last epoch.
 """
 
 import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from reid_attn import storage
+from reid_attn.ablation.folds import Fold, make_folds
 from reid_attn.ablation.scores import (
     NOT_RUN,
     Scores,
@@ -38,45 +43,83 @@ from reid_attn.models.hardware import choose_device, choose_precision
 from reid_attn.models.weights import load_settings
 
 
+class Row(NamedTuple):
+    """A configuration, or one with some settings in place of its own."""
+
+    name: str
+    config: Path
+    overrides: tuple[str, ...] = ()
+    trained_here: bool = True
+
+    def shown(self) -> str:
+        """For the table."""
+        return f"`{self.config}`" if self.trained_here and not self.overrides else self.name
+
+
 def main() -> int:
     """Train what is missing, then write the table."""
     arguments = _parse()
-    folds = sorted(path for path in arguments.data.iterdir() if path.is_dir())
+    folds = _folds(arguments.data, arguments.inner, arguments.output)
     kept = arguments.table.with_suffix("")
     storage.make_folder(kept)
-    files = {c: [kept / f"{c.stem}-{f.name}.json" for f in folds] for c in arguments.configs}
+    files = {r: [kept / f"{r.name}-{f.name}.json" for f in folds] for r in arguments.rows}
     for index, fold in enumerate(folds):  # fold by fold, so that what is finished is paired
-        for config, its in files.items():
+        for row, its in files.items():
             run = arguments.output / its[index].stem
-            if not arguments.only_table and not its[index].exists() and not finished(run):
-                code = _train(config, fold, run, arguments.overrides)
+            wanted = row.trained_here and not arguments.only_table
+            if wanted and not its[index].exists() and not finished(run):
+                code = _train(row, fold, run, arguments.overrides)
                 if code:
                     return code
             if finished(run):
                 storage.write_json(its[index], _numbers(run))
-            storage.write_text(arguments.table, _table(files, folds))
+            storage.write_text(arguments.table, _table(files, arguments.data.name, folds))
     return 0
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("configs", nargs="+", metavar="CONFIG|key=value")
+    parser.add_argument("words", nargs="+", metavar="CONFIG|key=value")
+    parser.add_argument("--row", action="append", default=[], metavar="NAME: key=value …")
+    parser.add_argument("--beside", action="append", default=[], metavar="NAME")
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--inner", type=int, default=0, metavar="N")
     parser.add_argument("-o", dest="output", type=Path, required=True)
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--only-table", action="store_true", help="train nothing")
-    arguments, rest = parser.parse_known_args()
-    words = [*arguments.configs, *rest]
-    arguments.overrides = [word for word in words if "=" in word]
-    arguments.configs = [Path(word) for word in words if "=" not in word]
+    arguments = parser.parse_intermixed_args()
+    arguments.overrides = [word for word in arguments.words if "=" in word]
+    configs = [Path(word) for word in arguments.words if "=" not in word]
+    arguments.rows = [Row(config.stem, config) for config in configs]
+    for text in arguments.row:
+        name, _, words = text.partition(":")
+        arguments.rows.append(Row(name.strip(), configs[-1], tuple(shlex.split(words))))
+    beside = [Row(name, configs[-1], trained_here=False) for name in arguments.beside]
+    arguments.rows += beside
     return arguments
 
 
-def _train(config: Path, fold: Path, run: Path, overrides: list[str]) -> int:
+def _folds(data: Path, inner: int, output: Path) -> list[Fold]:
+    given = sorted(path for path in data.iterdir() if path.is_dir())
+    outer = [Fold(path.name, f"market1501:{path}") for path in given]
+    return [part for fold in outer for part in _divided(fold, inner, output)] if inner else outer
+
+
+def _divided(fold: Fold, count: int, output: Path) -> list[Fold]:
+    """Inner folds of a fold's training persons, as tables that `csv:FILE` reads."""
+    folder = output / "inner" / fold.name
+    parts = make_folds(fold.source, "", count, 0, folder)
+    storage.make_folder(folder)
+    for part in parts:
+        storage.write_text(folder / f"{part.name}.csv", part.table)
+    return [Fold(f"{fold.name}-inner{part.name}", part.source) for part in parts]
+
+
+def _train(row: Row, fold: Fold, run: Path, overrides: list[str]) -> int:
     if (run / storage.POINTER).exists():
         return reid_attn(["train", "--resume", str(run)])
-    source = f"data.source=market1501:{fold}"
-    return reid_attn(["train", str(config), "-o", str(run), source, *overrides])
+    words = [f"data.source={fold.source}", *overrides, *row.overrides]
+    return reid_attn(["train", str(row.config), "-o", str(run), *words])
 
 
 def _numbers(run: Path) -> dict[str, Any]:
@@ -104,38 +147,38 @@ def _scores(files: list[Path]) -> Scores | None:
     return join(done) if done else None
 
 
-def _table(files: dict[Path, list[Path]], folds: list[Path]) -> str:
+def _table(files: dict[Row, list[Path]], title: str, folds: list[Fold]) -> str:
     names = [fold.name for fold in folds]
     head = ["configuration", *names, "mean", "95 % over persons", "minutes a run"]
-    rows = [_row(config, its) for config, its in files.items()]
-    title = f"# {folds[0].parent.name}\n\nRank-1 / mAP (plain) in percent, last epoch.\n\n"
+    rows = [_cells(row, its) for row, its in files.items()]
+    title = f"# {title}\n\nRank-1 / mAP (plain) in percent, last epoch.\n\n"
     lines = [*markdown(head, rows), "", *_comparisons(files), *_made(files)]
     return title + "\n".join(lines) + "\n"
 
 
-def _row(config: Path, files: list[Path]) -> list[str]:
+def _cells(row: Row, files: list[Path]) -> list[str]:
     found = [storage.read_json(file) if file.exists() else None for file in files]
     done = [numbers for numbers in found if numbers]
     cells = [_both(one["rank1"], one["mAP"]) if one else f"*{NOT_RUN}*" for one in found]
     scores = _scores(files)
     if scores is None:
-        return [f"`{config}`", *cells, "–", "–", "–"]
+        return [row.shown(), *cells, "–", "–", "–"]
     mean = _both(*(float(np.mean([one[name] for one in done])) for name in ("rank1", "mAP")))
     mean += "" if len(done) == len(files) else " (unfinished)"
     intervals = [bootstrap(scores.rank1, scores.persons), bootstrap(scores.mAP, scores.persons)]
     spread = ", ".join(f"{percent(i.low)} to {percent(i.high)}" for i in intervals)
-    return [f"`{config}`", *cells, mean, spread, f"{np.mean([one['minutes'] for one in done]):.0f}"]
+    return [row.shown(), *cells, mean, spread, f"{np.mean([one['minutes'] for one in done]):.0f}"]
 
 
 def _both(rank1: float, mean_ap: float) -> str:
     return f"{percent(rank1)} / {percent(mean_ap)}"
 
 
-def _comparisons(files: dict[Path, list[Path]]) -> list[str]:
+def _comparisons(files: dict[Row, list[Path]]) -> list[str]:
     """Each configuration against the first, over the folds that both have finished."""
     (first, base), *others = files.items()
     lines = []
-    for config, its in others:
+    for row, its in others:
         both = [(a, b) for a, b in zip(base, its, strict=True) if a.exists() and b.exists()]
         old, new = (_scores([pair[side] for pair in both]) for side in (0, 1))
         if old is None or new is None:
@@ -146,13 +189,13 @@ def _comparisons(files: dict[Path, list[Path]]) -> list[str]:
             differences.append(f"{name} {mean} points (95 % {interval})")
         folds = f"{len(both)} fold{'s' * (len(both) > 1)}"
         lines.append(
-            f"`{config}` against `{first}`, the same queries of {folds}, persons drawn "
+            f"{row.shown()} against {first.shown()}, the same queries of {folds}, persons drawn "
             f"10,000 times: {'; '.join(differences)}.\n"
         )
     return lines
 
 
-def _made(files: dict[Path, list[Path]]) -> list[str]:
+def _made(files: dict[Row, list[Path]]) -> list[str]:
     words = shlex.join(word for word in sys.argv[1:] if word != "--only-table")
     done = [storage.read_json(file) for its in files.values() for file in its if file.exists()]
     made = sorted({numbers["made"] for numbers in done})

@@ -1,0 +1,161 @@
+"""The folds of `benchmarks.folds`, trained by torchreid itself with its own recipes.
+
+    .venv/bin/python -m benchmarks.torchreid_folds --data ../shared/data/campus \
+        --table docs/results/strong.md \
+        --weights ../shared/weights/resnet50_imagenet_stride_in_1x1.pth
+
+Each model writes `torchreid-NAME-FOLD.json` into the table's folder, scored by the same evaluator
+as ours; `benchmarks.folds … --beside torchreid-resnet50 --beside torchreid-osnet` shows them.
+The recipes are those of torchreid's `configs/im_r50_softmax_256x128_amsgrad.yaml` and
+`im_osnet_x1_0_softmax_256x128_amsgrad_cosine.yaml`, with the plain ResNet-50 for `resnet50_fc512`.
+The ResNet-50 starts from `--weights`, with its strides moved to where these weights have them; no
+ImageNet weights of OSNet are at hand, so it starts from nothing, which costs it much.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchreid import reid
+
+from reid_attn import storage
+from reid_attn.data import Picture, load
+from reid_attn.data.batches import evaluation_batches
+from reid_attn.evaluation import evaluate
+from reid_attn.models.fit import refuse_misfit
+from reid_attn.models.weights import read_state_dict
+from reid_attn.settings import DataSettings
+
+
+class Recipe(NamedTuple):
+    """What torchreid's configuration says; the rest is the same for both."""
+
+    model: str
+    rate: float
+    epochs: int
+    frozen: int
+    """First epochs in which the classifier alone learns."""
+    schedule: str
+    batch: int
+
+
+RECIPES = {
+    "resnet50": Recipe("resnet50", 3e-4, 60, 5, "single_step", 32),
+    "osnet": Recipe("osnet_x1_0", 1.5e-3, 250, 10, "cosine", 64),
+}
+STEP = 20  # epochs until single_step lowers the rate
+
+
+def main() -> int:
+    """Train what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="+", default=list(RECIPES), choices=list(RECIPES))
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, help="fewer than its own recipe has")
+    arguments = parser.parse_args()
+    kept = arguments.table.with_suffix("")
+    storage.make_folder(kept)
+    for fold in sorted(path for path in arguments.data.iterdir() if path.is_dir()):
+        for name in arguments.models:
+            file = kept / f"torchreid-{name}-{fold.name}.json"
+            if not file.exists():
+                recipe = RECIPES[name]
+                recipe = recipe._replace(epochs=arguments.epochs or recipe.epochs)
+                storage.write_json(file, _numbers(recipe, fold, arguments.weights))
+    return 0
+
+
+def _numbers(recipe: Recipe, fold: Path, weights: Path) -> dict[str, Any]:
+    """Train one model on one fold; its scores, as `benchmarks.folds` keeps them."""
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 - torchreid draws from it
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as place:
+        Path(place, "market1501").symlink_to(fold.absolute())
+        model = _train(recipe, Path(place), weights)
+    minutes = (time.monotonic() - started) / 60
+    dataset = load(f"market1501:{fold}")
+    query, gallery = (_side(model, part) for part in (dataset.query, dataset.gallery))
+    ranking = evaluate(*query, *gallery, metric="euclidean")
+    first = np.array(ranking.first_hit, np.float64)
+    return {
+        "rank1": ranking.rank1,
+        "mAP": ranking.mAP,
+        "minutes": minutes,
+        "made": f"by torchreid 0.2.5: {recipe.model}, 256×128, {recipe.epochs} epochs, fp32, "
+        f"{torch.get_num_threads()} threads",
+        "persons": [picture.person for picture in dataset.query],
+        "rank1_of_queries": np.where(np.isnan(first), np.nan, first == 0).tolist(),
+        "AP_of_queries": ranking.average_precision.tolist(),
+    }
+
+
+def _train(recipe: Recipe, root: Path, weights: Path) -> torch.nn.Module:
+    data = reid.data.ImageDataManager(
+        root=str(root),
+        sources="market1501",
+        height=256,
+        width=128,
+        transforms=["random_flip"],
+        batch_size_train=recipe.batch,
+        workers=0,
+        use_gpu=torch.cuda.is_available(),
+    )
+    model = reid.models.build_model(recipe.model, data.num_train_pids, pretrained=False)
+    if recipe.model == "resnet50":
+        _start(model, weights)
+    if torch.cuda.is_available():
+        model = model.cuda()
+    optimizer = reid.optim.build_optimizer(model, optim="amsgrad", lr=recipe.rate)
+    scheduler = reid.optim.build_lr_scheduler(
+        optimizer, recipe.schedule, stepsize=STEP, max_epoch=recipe.epochs
+    )
+    engine = reid.engine.ImageSoftmaxEngine(
+        data, model, optimizer, scheduler, use_gpu=torch.cuda.is_available(), label_smooth=True
+    )
+    engine.run(
+        save_dir=str(root / "log"),
+        max_epoch=recipe.epochs,
+        fixbase_epoch=recipe.frozen,
+        open_layers=["classifier"],
+        eval_freq=-1,
+    )
+    trained: torch.nn.Module = model.eval()
+    return trained
+
+
+def _start(model: Any, weights: Path) -> None:
+    """ImageNet weights whose network has its strides in the first 1×1 of a stage."""
+    found = read_state_dict(weights)
+    own = {key: value for key, value in found.items() if not key.startswith("fc.")}
+    own |= {key: value for key, value in model.state_dict().items() if key.startswith("classifier")}
+    refuse_misfit(model.state_dict(), own, str(weights))
+    model.load_state_dict(own)
+    for stage in (model.layer2, model.layer3, model.layer4):
+        stage[0].conv1.stride, stage[0].conv2.stride = stage[0].conv2.stride, (1, 1)
+
+
+def _side(
+    model: torch.nn.Module, pictures: tuple[Picture, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    device = next(model.parameters()).device
+    paths = [picture.path for picture in pictures]
+    with torch.inference_mode():
+        parts = [
+            model(images.to(device)).cpu().numpy()
+            for images in evaluation_batches(paths, DataSettings(), 64)
+        ]
+    persons = np.array([picture.person for picture in pictures])
+    return np.concatenate(parts), persons, np.array([picture.camera for picture in pictures])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
