@@ -1,27 +1,28 @@
 """Checkpoints: one generation of three files, from which training goes on bit for bit.
 
-`weights.safetensors` holds the network, `state.safetensors` the optimizer's tensors and the random
-state, `state.json` the position, the settings and the versions. The sampler and the augmentation
-are functions of (seed, epoch, index) and the learning rate of the epoch, so they need no state.
+`weights.safetensors` holds the network that is the result, `state.safetensors` all other tensors
+(`optimizer.NAME OF THE PARAMETER.…`, `objective.…`, `random.…`, and with an average of weights
+`raw.…`, the network that learns), `state.json` the position, the settings and the versions. The
+sampler and the augmentation are functions of (seed, epoch, index) and the learning rate of the
+step, so they need no state.
 """
 
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from .. import __version__, storage
 from ..errors import DamagedError
-from ..models import Network
 from ..models.weights import BEST, STATE, WEIGHTS, from_bytes, to_bytes
-from ..settings import Settings
+from .learner import Learner
 
-OPTIMIZER = "state.safetensors"
+TENSORS = "state.safetensors"
 KEPT = 2
 
 
@@ -40,28 +41,29 @@ class Position:
 
 def save(
     run: Path,
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
+    learner: Learner,
     position: Position,
-    settings: Settings,
     identities: int,
+    random: Mapping[str, Tensor],
     best: bool,
 ) -> None:
-    """Write the next generation of `run`, make it current, and drop all but the last and best."""
+    """Write the next generation of `run`, make it current, and drop all but the last and best.
+
+    `random` is the `random_state` of every process.
+    """
     state = {
         "position": asdict(position),
         "identities": identities,
-        "scaler": scaler.state_dict(),
-        "settings": settings.model_dump(mode="json"),
-        "settings_sha256": settings.digest(),
+        "scaler": learner.scaler.state_dict(),
+        "settings": learner.settings.model_dump(mode="json"),
+        "settings_sha256": learner.settings.digest(),
         "versions": versions(),
     }
     number = storage.write_generation(
         run,
         {
-            WEIGHTS: to_bytes(network.state_dict()),
-            OPTIMIZER: to_bytes(_optimizer_tensors(optimizer) | _random_state()),
+            WEIGHTS: to_bytes(learner.result.state_dict()),
+            TENSORS: to_bytes({**_tensors(learner), **random}),
             STATE: (json.dumps(state, indent=2) + "\n").encode(),
         },
     )
@@ -73,22 +75,34 @@ def save(
     storage.drop_generations(run, keep)
 
 
-def restore(
-    run: Path,
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-) -> Position:
-    """Load the current generation of `run` into all of these; returns where training stood."""
-    files = storage.read_generation(run, storage.current_generation(run))
+def read(run: Path) -> dict[str, bytes]:
+    """The files of the current generation of `run`; none when it has no generation yet."""
+    if not (run / storage.POINTER).exists():
+        return {}
+    return storage.read_generation(run, storage.current_generation(run))
+
+
+def restore(files: Mapping[str, bytes], run: Path, learner: Learner) -> Position:
+    """Load what `read` gave, and this process's random state; returns where training stood."""
     state = json.loads(files[STATE])
-    network.load_state_dict(from_bytes(files[WEIGHTS], str(run)))
-    tensors = from_bytes(files[OPTIMIZER], str(run))
-    _restore_random_state(tensors)
-    _restore_optimizer(optimizer, tensors, run)
+    tensors = from_bytes(files[TENSORS], str(run))
+    learner.result.load_state_dict(from_bytes(files[WEIGHTS], str(run)))
+    if learner.average:
+        learner.network.load_state_dict(_below("raw.", tensors))
+    learner.objective.load_state_dict(_below("objective.", tensors))
+    _restore_random_state(tensors, learner.processes.rank)
+    _restore_optimizer(learner, _below("optimizer.", tensors), run)
     if state["scaler"]:
-        scaler.load_state_dict(state["scaler"])
+        learner.scaler.load_state_dict(state["scaler"])
     return Position(**state["position"])
+
+
+def random_state(rank: int) -> dict[str, Tensor]:
+    """The state of torch's generators in process `rank`, under names of its own."""
+    state = {_of("random.cpu", rank): torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state[_of("random.cuda", rank)] = torch.cuda.get_rng_state()
+    return state
 
 
 def versions() -> dict[str, str]:
@@ -101,39 +115,47 @@ def versions() -> dict[str, str]:
     }
 
 
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
-    return {
-        f"optimizer.{index}.{name}": torch.as_tensor(value)
-        for index, entries in state.items()
-        for name, value in entries.items()
-    }
+def _tensors(learner: Learner) -> dict[str, Tensor]:
+    found = {f"objective.{key}": value for key, value in learner.objective.state_dict().items()}
+    if learner.average:
+        found |= {f"raw.{key}": value for key, value in learner.network.state_dict().items()}
+    names: dict[Tensor, str] = {p: name for name, p in learner.network.named_parameters()}
+    for parameter, entries in learner.optimizers[0].state.items():
+        for key, value in entries.items():
+            if value is not None:  # the momentum of an `sgd` without it
+                found[f"optimizer.{names[parameter]}.{key}"] = torch.as_tensor(value)
+    return found
 
 
-def _restore_optimizer(
-    optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], run: Path
-) -> None:
+def _restore_optimizer(learner: Learner, tensors: Mapping[str, Tensor], run: Path) -> None:
+    optimizer, network = learner.optimizers[0], learner.network
+    learning = [name for name, p in network.named_parameters() if p.requires_grad]
+    names = {parameter: name for name, parameter in network.named_parameters()}
+    grouped = [names[p] for group in optimizer.param_groups for p in group["params"]]
+    index = {name: number for number, name in enumerate(grouped)}
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
-        group, _, rest = key.partition(".")
-        if group == "optimizer":
-            index, _, name = rest.partition(".")
-            state.setdefault(int(index), {})[name] = tensor
-    try:
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
-    except ValueError as error:
-        raise DamagedError(f"{run}: the optimizer's state does not fit ({error})") from error
+        name, _, entry = key.rpartition(".")
+        if name.isdigit():  # version 0.1 counted the parameters that learn
+            name = learning[int(name)] if int(name) < len(learning) else ""
+        if name not in index:
+            raise DamagedError(f"{run}: the optimizer's state does not fit ('{key}' is unknown)")
+        state.setdefault(index[name], {})[entry] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def _random_state() -> dict[str, Tensor]:
-    state = {"random.cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["random.cuda"] = torch.cuda.get_rng_state()
-    return state
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): tensors[k] for k in tensors if k.startswith(prefix)}
 
 
-def _restore_random_state(tensors: dict[str, Tensor]) -> None:
-    torch.set_rng_state(tensors["random.cpu"])
-    if torch.cuda.is_available() and "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["random.cuda"])
+def _restore_random_state(tensors: Mapping[str, Tensor], rank: int) -> None:
+    """A process that was not there before keeps the state of its start."""
+    if (name := _of("random.cpu", rank)) in tensors:
+        torch.set_rng_state(tensors[name])
+    if torch.cuda.is_available() and (name := _of("random.cuda", rank)) in tensors:
+        torch.cuda.set_rng_state(tensors[name])
+
+
+def _of(name: str, rank: int) -> str:
+    return f"{name}.{rank}" if rank else name

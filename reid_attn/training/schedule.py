@@ -1,22 +1,57 @@
-"""The learning rate as a function of the epoch, so that nothing needs to be saved to resume."""
+"""The learning rate as a function of the step, so that nothing needs to be saved to resume."""
 
 import math
+from collections.abc import Sequence
 
 from ..settings import ScheduleSettings
 
 
-def learning_rate(base: float, schedule: ScheduleSettings, epoch: float, epochs: int) -> float:
-    """Learning rate at `epoch` (0 at the start, fractional inside an epoch) of `epochs`.
+def learning_rate(
+    base: float, schedule: ScheduleSettings, steps: Sequence[int], epoch: int, step: int
+) -> float:
+    """Learning rate of step number `step` of `epoch`, both from 0.
 
-    Warm-up: linear from `warmup_factor` to 1 over `warmup_epochs`. Step: times `gamma` from each
-    milestone on. Cosine: from 1 after the warm-up to `final_factor` at the end.
+    Warm-up: linear from `warmup_factor` to 1 over `warmup_epochs`, or over `warmup_steps`, which
+    move with every step in any case. Step: times `gamma` from each milestone on. Cosine: from 1 to
+    `final_factor` at the end of the training; it begins at `flat_epochs`, but not in the warm-up.
+
+    Args:
+        base: the rate at its peak.
+        steps: the steps of the optimizer in each epoch of the training.
     """
-    if epoch < schedule.warmup_epochs:
-        done = epoch / schedule.warmup_epochs
-        return base * (schedule.warmup_factor + (1 - schedule.warmup_factor) * done)
+    now = epoch + step / steps[epoch] if schedule.per == "step" else float(epoch)
+    progress, warm = _warmup(schedule, steps, now, steps_done(steps, epoch, step))
+    if progress < 1:
+        return base * (schedule.warmup_factor + (1 - schedule.warmup_factor) * progress)
     if schedule.name == "step":
-        passed = sum(epoch >= milestone for milestone in schedule.milestones)
+        passed = sum(now >= milestone for milestone in schedule.milestones)
         return base * float(schedule.gamma**passed)
-    done = (epoch - schedule.warmup_epochs) / max(epochs - schedule.warmup_epochs, 1)
-    cosine = (1 + math.cos(math.pi * min(done, 1.0))) / 2
+    begin = max(schedule.flat_epochs, warm)
+    done = min(max(now - begin, 0.0) / max(len(steps) - begin, 1), 1.0)
+    cosine = (1 + math.cos(math.pi * done)) / 2
     return base * (schedule.final_factor + (1 - schedule.final_factor) * cosine)
+
+
+def steps_done(steps: Sequence[int], epoch: int, step: int) -> int:
+    """Steps of the whole training that lie before step number `step` of `epoch`."""
+    return sum(steps[:epoch]) + step
+
+
+def _warmup(
+    schedule: ScheduleSettings, steps: Sequence[int], now: float, done: int
+) -> tuple[float, float]:
+    """How far the warm-up is, 1 or more when it is over, and the epoch at which it ends."""
+    if schedule.warmup_steps:
+        return done / schedule.warmup_steps, _epoch_after(steps, schedule.warmup_steps)
+    if schedule.warmup_epochs:
+        return now / schedule.warmup_epochs, schedule.warmup_epochs
+    return 1.0, 0.0
+
+
+def _epoch_after(steps: Sequence[int], count: int) -> float:
+    """The epoch, with its fraction, in which `count` steps of the training are done."""
+    for epoch, own in enumerate(steps):
+        if count < own:
+            return epoch + count / own
+        count -= own
+    return float(len(steps))

@@ -12,7 +12,8 @@ from reid_attn.data import load
 from reid_attn.errors import DataError
 from reid_attn.models.weights import load_trained
 from reid_attn.settings import Settings, resolve
-from reid_attn.training import loop, read_log, train
+from reid_attn.training import read_log, train
+from reid_attn.training.learner import Learner
 from reid_attn.training.log import MetricLog
 
 QUIET = Console(quiet=True)
@@ -52,9 +53,9 @@ def test_a_non_finite_step_updates_nothing(
     tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """The seventh step turns bad: the run stops before it, and the epoch before is kept."""
-    original, calls, seen = loop._Training._step, 0, {}
+    original, calls, seen = Learner.backward, 0, {}
 
-    def poisoned(self, batch):
+    def poisoned(self, batch, share):
         nonlocal calls
         calls += 1
         if calls == 7:
@@ -65,9 +66,9 @@ def test_a_non_finite_step_updates_nothing(
             else:
                 parameter = self.network.classifier.weight
                 parameter.register_hook(lambda gradient: gradient * math.nan)
-        return original(self, batch)
+        return original(self, batch, share)
 
-    monkeypatch.setattr(loop._Training, "_step", poisoned)
+    monkeypatch.setattr(Learner, "backward", poisoned)
     with pytest.raises(DataError, match=rf"the {what} is nan in epoch 2, step 2.*\.jpg"):
         train(tiny, load(tiny.data.source), tmp_path, QUIET)
     for key, parameter in seen["network"].named_parameters():

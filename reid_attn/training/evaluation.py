@@ -1,0 +1,47 @@
+"""Evaluation during training, each process with its share of the pictures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..data import Dataset, Picture
+from ..evaluation import Ranking
+from ..features import Features, FeatureSet, extract
+from ..models import Network
+from ..settings import Settings
+from .processes import Processes
+
+
+def extract_together(
+    network: Network, dataset: Dataset, settings: Settings, processes: Processes
+) -> FeatureSet | None:
+    """Features of a data set's queries and gallery in the first process, None in the others.
+
+    All use the running statistics of the first process; without synchronised batch norm each has
+    its own.
+    """
+    processes.spread(list(network.buffers()))
+    query = _part(network, dataset.query, settings, processes)
+    gallery = _part(network, dataset.gallery, settings, processes)
+    return FeatureSet(query, gallery, dataset.name) if query and gallery else None
+
+
+def _part(
+    network: Network, pictures: Sequence[Picture], settings: Settings, processes: Processes
+) -> Features | None:
+    paths = [picture.path for picture in processes.share(pictures)]
+    parts = processes.to_first(
+        processes.together(lambda: extract(network, paths, settings) if paths else None)
+    )
+    found = [part for part in parts if part is not None]
+    return Features.of(np.concatenate(found), pictures) if found else None
+
+
+def headline(ranking: Ranking) -> dict[str, float]:
+    """What the log says of an evaluation."""
+    return {
+        "rank1": ranking.rank1,
+        "mAP": ranking.mAP,
+        "mAP_trapezoid": ranking.mAP_trapezoid,
+        "mINP": ranking.mINP,
+    }
