@@ -11,10 +11,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .errors import DamagedError, DataError, DiskError, LockedError
 
@@ -69,6 +69,34 @@ def append_line(path: Path, value: Mapping[str, Any]) -> None:
             file.write(json.dumps(value) + "\n")
     except OSError as error:
         raise DiskError(f"could not append to {path} ({error.strerror})") from error
+
+
+def append_after(path: Path, witness: Path, follow: Callable[[bytes], bytes], sync: bool) -> bytes:
+    """Append to `path` the line that `follow` makes of its last one; returns the new line.
+
+    Only one process at a time is between reading the last line and appending; the others wait.
+    They meet at the file `witness`, which then holds a copy of the line: it shows when the end of
+    `path` is missing. Lines are without their newline. With `sync` the line is on the disk.
+    """
+    try:
+        with open(witness, "ab+", buffering=0) as lock, open(path, "ab+") as file:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            last, end = _last_line(file)
+            file.truncate(end)  # what a killed process left of a line was never acknowledged
+            line = follow(last)
+            try:
+                file.write(line + b"\n")
+                file.flush()
+                if sync:
+                    os.fsync(file.fileno())
+            except OSError:
+                os.ftruncate(file.fileno(), end)  # no half line, which nobody could follow
+                raise
+            lock.truncate(0)
+            lock.write(line)
+    except OSError as error:
+        raise DiskError(f"could not append to {path} ({error.strerror})") from error
+    return line
 
 
 def make_folder(path: Path) -> Path:
@@ -244,6 +272,18 @@ def _others(folder: Path, damaged: int) -> str:
     if not others:
         return " No other generation is left"
     return f" An older one is still there: --checkpoint {_generation_folder(folder, others[-1])}"
+
+
+def _last_line(file: BinaryIO) -> tuple[bytes, int]:
+    """The last whole line, without its newline, and where it ends."""
+    start = end = file.seek(0, os.SEEK_END)
+    tail = b""
+    while start and tail.count(b"\n") < 2:
+        start = max(0, start - 65_536)
+        file.seek(start)
+        tail = file.read(end - start)
+    whole, newline, _ = tail.rpartition(b"\n")
+    return whole.rpartition(b"\n")[2], start + len(whole + newline)
 
 
 def _sync_folder(folder: Path) -> None:

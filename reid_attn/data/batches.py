@@ -96,7 +96,9 @@ def train_batches(
     return _in_order(prepare, range(first_step, len(batches)), settings.data.workers)
 
 
-def evaluation_batches(paths: Sequence[Path], data: DataSettings, batch: int) -> Iterator[Tensor]:
+def evaluation_batches(
+    paths: Sequence[Path | bytes], data: DataSettings, batch: int
+) -> Iterator[Tensor]:
     """The pictures in order as (N, 3, H, W) float32; N = `batch`, the last may be smaller."""
     size = (data.height, data.width)
 

@@ -27,11 +27,15 @@ class Embedder:
         self.network = network.to(choose_device("auto"))
 
     def __call__(
-        self, pictures: Sequence[Path | str], progress: Progress = silent
+        self, pictures: Sequence[Path | str | bytes], progress: Progress = silent
     ) -> NDArray[np.float32]:
-        """(N, D) float32, unit length; DataError for an unreadable picture or a zero feature."""
-        paths = [Path(picture) for picture in pictures]
-        if not paths:
+        """(N, D) float32, unit length, of files or of their contents.
+
+        DataError for an unreadable picture or a zero feature.
+        """
+        sources = [p if isinstance(p, bytes) else Path(p) for p in pictures]
+        if not sources:
             return np.empty((0, self.dimension), np.float32)
-        features = extract(self.network, paths, self.settings, progress)
-        return unit_rows(features, paths)
+        features = extract(self.network, sources, self.settings, progress)
+        names = ["a picture" if isinstance(source, bytes) else source for source in sources]
+        return unit_rows(features, names)

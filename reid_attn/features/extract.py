@@ -23,9 +23,14 @@ def silent(_: int) -> None:
 
 
 def extract(
-    network: Network, paths: Sequence[Path], settings: Settings, progress: Progress = silent
+    network: Network,
+    paths: Sequence[Path | bytes],
+    settings: Settings,
+    progress: Progress = silent,
 ) -> NDArray[np.float32]:
     """Features (N, D) of the pictures, on the network's device; the network's mode is kept.
+
+    A picture is a file, or the content of one.
 
     Before or after the neck, and averaged with the mirrored picture, as `settings.evaluation` says.
     """

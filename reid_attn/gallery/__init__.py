@@ -1,6 +1,20 @@
 """People seen before, and the search for one of them."""
 
-from .contract import Embedder, Hit, Stats
+from .contract import Embedder, Store
 from .gallery import Gallery
+from .record import Where, where
+from .results import Answer, Calibration, Hit, Stats
+from .sightings import Sighting
 
-__all__ = ["Embedder", "Gallery", "Hit", "Stats"]
+__all__ = [
+    "Answer",
+    "Calibration",
+    "Embedder",
+    "Gallery",
+    "Hit",
+    "Sighting",
+    "Stats",
+    "Store",
+    "Where",
+    "where",
+]

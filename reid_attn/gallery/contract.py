@@ -1,18 +1,24 @@
-"""What a gallery takes and gives: the embedder, vectors, hits and figures."""
+"""What a gallery takes and stands on: the embedder that makes vectors, the store that keeps them.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+`Gallery` knows pictures, people and thresholds; a `Store` knows rows. Whatever keeps this contract
+carries a gallery: one folder (`local/`) or a server. `tests/gallery/test_contract.py` holds every
+store to it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import DamagedError, DataError
+from ..errors import DataError
 from ..neighbours import unit_rows
+from .record import Entry, Meta, Row, Where
 
-CacheState = Literal["fresh", "stale", "absent"]
 Vectors = NDArray[np.float32]
+Picture = Path | bytes
+"""A file, or the content of one: the part of a frame that a tracker's box cuts out."""
 
 
 class Embedder(Protocol):
@@ -26,49 +32,120 @@ class Embedder(Protocol):
     def dimension(self) -> int:
         """Length D of a feature."""
 
-    def __call__(self, pictures: Sequence[Path], /) -> Vectors:
+    def __call__(self, pictures: Sequence[Picture], /) -> Vectors:
         """(N, D) float32 rows of unit length; `DataError` names a picture that cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One picture of the gallery, found by a search."""
+class Found(NamedTuple):
+    """A row that a search returned."""
 
-    row: int
-    """Its number in the gallery, from 1; never given twice."""
-    person: str
-    camera: int
-    source: str
-    """The file name as it was given to `add`."""
     score: float
     """Cosine similarity, -1 to 1."""
-
-    def __post_init__(self) -> None:
-        if self.row < 1:
-            raise DamagedError(f"{self.row} is not a row of a gallery: its index is damaged")
+    row: Row
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """A gallery in figures; `rows` counts expired pictures too, until they are deleted."""
+class Erasure(NamedTuple):
+    """What erasing has done, for the receipt."""
 
     rows: int
-    persons: int
-    cameras: int
-    dimension: int
-    fingerprint: str
-    generation: int
-    schema: int
-    created: str
-    """UTC, ISO 8601."""
-    purpose: str
-    run: str
-    keep_days: int | None
-    bytes: int
-    """All files of the gallery."""
-    cache: CacheState
-    rebuild_seconds: float | None
-    """What building the index took when it was last built; `None` when not known."""
+    proof: dict[str, Any]
+    """How it was made sure, and that nothing is left; free fields of the store."""
+    unreachable: tuple[str, ...]
+    """What this store cannot reach, a sentence each."""
+
+
+class Store(Protocol):
+    """Rows in a place of its own. Each change is all or nothing and done when the call returns.
+
+    It then survives the end of the process at any moment, is recorded in the audit log, and has
+    raised `Meta.generation` by one (a change that changes nothing raises nothing). Rows come back
+    verified; `DamagedError` names one that is not as it was written. `LockedError`: somebody else
+    was writing for too long; `DiskError`: the place is full, gone or forbidden.
+    """
+
+    @property
+    def place(self) -> str:
+        """The folder or address, for people."""
+
+    def close(self) -> None:
+        """Let go of the place; a second call does nothing."""
+
+    def meta(self) -> Meta:
+        """The state as it is now."""
+
+    def annotate(self, action: str, **changes: Any) -> None:
+        """Change fields of `Meta`, such as `calibration`; `action` goes to the audit log."""
+
+    # Rows in and out -------------------------------------------------------------------------
+
+    def add(self, entries: Sequence[Entry]) -> int:
+        """Keep the entries whose key is not there yet among the rows that have not expired.
+
+        Returns how many; equal keys among `entries` count once. `expiry` follows from `keep_days`
+        and `until`. `DataError` when a source was erased and may not come back; nothing is added.
+        """
+
+    def known(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Those of `keys` (`Entry.key`) that rows have which have not expired."""
+
+    def erased(self, source_hashes: Sequence[bytes]) -> set[bytes]:
+        """Those of `source_hashes` that were erased and may not come back."""
+
+    def relabel(self, persons: Mapping[int, tuple[str, str]], action: str) -> int:
+        """Give rows another (person, name); returns how many were changed.
+
+        `UsageError` for a row that is not there; nothing is changed.
+        """
+
+    def remove(self, rows: Sequence[int]) -> int:
+        """Delete rows, without the proof of `erase`; `UsageError` for one that is not there."""
+
+    def erase(self, rows: Sequence[int], action: str, block: bool) -> Erasure:
+        """Delete rows beyond recovery, prove it, and record it under `action`.
+
+        With `block` their sources are refused from then on. May be repeated with no rows after
+        `LockedError`, which says that rows are deleted and not yet erased.
+        """
+
+    # Reading ---------------------------------------------------------------------------------
+
+    def rows(self, where: Where) -> list[Row]:
+        """The rows that are meant, by number."""
+
+    def get(self, rows: Sequence[int]) -> list[Row]:
+        """Rows by number, in the order asked for; `UsageError` for one that is not there."""
+
+    def vectors(self, rows: Sequence[int]) -> Vectors:
+        """(N, D) float32 unit rows, in the order asked for."""
+
+    def thumbnails(self, rows: Sequence[int]) -> list[bytes | None]:
+        """JPEG files, in the order asked for; `None` where no picture is kept."""
+
+    def search(self, queries: Vectors, k: int, where: Where) -> list[list[Found]]:
+        """For each unit row (Q, D) the `k` most similar rows among those meant, best first.
+
+        Equal scores by number. Fewer than `k` only when no more are meant. All from one state.
+        """
+
+    def counts(self) -> dict[str, int]:
+        """`persons`, `cameras`, `tracks`, `expired` and `erased` (sources that are refused)."""
+
+    def figures(self) -> dict[str, Any]:
+        """What else there is to say of the store: bytes, index, and what it was measured at."""
+
+    # Care ------------------------------------------------------------------------------------
+
+    def record(self, action: str, details: Mapping[str, Any]) -> None:
+        """Put a line into the audit log, for what changes nothing: searches, exports."""
+
+    def history(self) -> Iterator[dict[str, Any]]:
+        """The lines of the audit log, oldest first."""
+
+    def verify(self) -> list[str]:
+        """Read everything; one sentence for each thing that is damaged, naming it."""
+
+    def backup(self, target: Path) -> None:
+        """A copy as of now that can be opened as a gallery, in a folder that must not exist."""
 
 
 def fitting_rows(vectors: ArrayLike, dimension: int) -> Vectors:
@@ -84,3 +161,14 @@ def fitting_rows(vectors: ArrayLike, dimension: int) -> Vectors:
             f"give one row of {dimension} numbers per picture"
         )
     return unit_rows(rows)
+
+
+def ranges(numbers: Iterable[int]) -> list[list[int]]:
+    """Numbers as [first, last] pairs, for the audit log: [1, 2, 3, 7] is [[1, 3], [7, 7]]."""
+    found: list[list[int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return found

@@ -1,84 +1,105 @@
-"""The gallery as a user sees it: pictures in, ranked hits out."""
+"""The gallery as a user sees it: pictures in, ranked hits out, and people forgotten."""
 
 import os
-import time
-import warnings
+import secrets
 from collections.abc import Sequence, Sized
+from dataclasses import replace
 from datetime import datetime, timezone
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from .. import storage
-from ..errors import DamagedError, DiskError, MismatchError, UsageError
-from ..neighbours import ExactIndex
-from . import cache
-from .contract import Embedder, Hit, Stats, Vectors, fitting_rows
-from .local import Database
-from .pictures import Picture, Progress, embed, hashes, silent
-from .record import Entry, Meta, camera_number, person_name
+from ..errors import DamagedError, MismatchError, UsageError
+from . import calibration, pictures, privacy
+from .contract import Embedder, Found, Store, Vectors, fitting_rows
+from .local import LocalStore
+from .pictures import Progress, Refused, silent
+from .queries import Query, Source, own_row, query_vectors
+from .ranking import ranked
+from .record import (
+    LIVE,
+    Attributes,
+    Entry,
+    Meta,
+    Moment,
+    Row,
+    Where,
+    attributes_text,
+    camera_number,
+    person_name,
+    seconds,
+)
+from .results import Answer, Calibration, Grouping, Hit, Stats, figures
+from .sightings import Sighting
+
+PART = 1024  # pictures that are kept, or not, together
+KEEP_DAYS = 30
 
 
 class Gallery:
-    """One folder: `gallery.sqlite` is the truth, `index.cache` a copy made for searching.
+    """People seen before, in a store.
 
-    A change is done when `add` returns, and then survives the end of the process at any moment.
+    A change is done when the call returns, and then survives the end of the process at any moment.
     Several processes may add and search at once. Open one gallery per process and thread.
     """
 
-    def __init__(self, folder: Path, database: Database, embedder: Embedder | None) -> None:
-        self._folder = folder
-        self._database = database
+    def __init__(self, store: Store, embedder: Embedder | None = None) -> None:
+        self.store = store
         self._embedder = embedder
-        self._built: cache.Built | None = None
-        self._unsaved = False
 
     @staticmethod
     def create(
-        folder: Picture,
+        folder: Source,
         *,
         fingerprint: str,
         dimension: int,
         purpose: str = "",
+        controller: str = "",
         run: str = "",
-        keep_days: int | None = None,
+        keep_days: int | None = KEEP_DAYS,
+        until: Moment | None = None,
+        pictures: bool = True,
     ) -> None:
         """Make an empty gallery for vectors of `dimension` from the model of `fingerprint`.
 
-        `purpose` and `run` are kept for people to read. A search never returns a picture that was
-        added more than `keep_days` ago. `UsageError` when `folder` has a gallery already.
+        `purpose`, `controller` and `run` are kept for people to read. A search never returns a
+        picture that was added more than `keep_days` ago (`None`: any number), nor one after
+        `until`. With `pictures` a thumbnail of each is kept. `UsageError` when there is a gallery
+        already.
         """
         if dimension < 1 or (keep_days is not None and keep_days < 1):
             raise UsageError("a gallery needs a dimension, and keep_days if given, of at least 1")
-        created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        end = seconds(until)
         meta = Meta(
             fingerprint=fingerprint,
             dimension=dimension,
             purpose=purpose,
+            controller=controller,
             run=run,
             keep_days=keep_days,
-            created=created,
+            until=None if end is None else int(end),
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            pictures=pictures,
+            salt=secrets.token_hex(16),
         )
-        Database.create(Path(folder), meta)
+        LocalStore.create(Path(folder), meta)
 
     @classmethod
-    def open(cls, folder: Picture, embedder: Embedder | None = None) -> "Gallery":
+    def open(cls, place: Source, embedder: Embedder | None = None) -> "Gallery":
         """Open a gallery; with an embedder, pictures can be added and searched for.
 
         `MismatchError` when the gallery was made by another model; `DamagedError`, `DiskError`,
         `LockedError`; `UsageError` when there is no gallery.
         """
-        folder = Path(folder)
-        database = Database.open(folder)
-        gallery = cls(folder, database, embedder)
+        gallery = cls(LocalStore.open(Path(place)), embedder)
         try:
-            storage.sweep(folder)
             if embedder is not None:
-                _check_model(folder, gallery._meta(), embedder)
+                _check_model(gallery.store.place, gallery.store.meta(), embedder)
         except BaseException:
-            database.close()
+            gallery.close()
             raise
         return gallery
 
@@ -94,180 +115,241 @@ class Gallery:
         self.close()
 
     def close(self) -> None:
-        """Write the index cache if a search built it anew; failing to is a warning, no error."""
-        self._database.close()
-        if self._built is not None and self._unsaved:
-            try:
-                cache.write(self._folder, self._built)
-            except DiskError as error:
-                warnings.warn(f"the index will be built again: {error}", stacklevel=2)
-        self._unsaved = False
+        """Let go of the store; one that keeps an index beside its rows may write it now."""
+        self.store.close()
 
     def __len__(self) -> int:
-        return self._meta().rows
+        return self.store.meta().rows
+
+    # Adding ------------------------------------------------------------------------------------
 
     def add(
         self,
-        pictures: Sequence[Picture],
-        persons: Sequence[str],
+        pictures: Sequence[Source],
+        persons: Sequence[str | None],
         cameras: Sequence[int],
         progress: Progress = silent,
     ) -> int:
-        """Embed and store pictures, all or none; returns how many were new.
-
-        A picture (by its content) that is there already for the same person and camera is skipped,
-        so that an interrupted `add` can simply be repeated. `progress` is told the number of
-        pictures just finished. `DataError` names all pictures that cannot be read.
-        """
-        embedder = self._needed_embedder()
+        """Embed and store pictures; returns how many were new. See `add_sightings`."""
         _check_lengths(len(pictures), persons=persons, cameras=cameras)
-        digests, names = hashes(pictures), [person_name(person) for person in persons]
-        with self._database.transaction():
-            known = self._database.known()
-        keys = zip(digests, names, cameras, strict=True)
-        new = [number for number, key in enumerate(keys) if key not in known]
-        vectors = embed(embedder, [Path(pictures[number]) for number in new], progress)
-        return self.add_vectors(
-            vectors,
-            [names[number] for number in new],
-            [cameras[number] for number in new],
-            [pictures[number] for number in new],
-            [digests[number] for number in new],
+        return self.add_sightings(
+            [
+                Sighting(picture=Path(picture), person=person, camera=camera)
+                for picture, person, camera in zip(pictures, persons, cameras, strict=True)
+            ],
+            progress,
         )
+
+    def add_sightings(self, sightings: Sequence[Sighting], progress: Progress = silent) -> int:
+        """Embed and store pictures with what is known of them; returns how many were new.
+
+        What is there already (the same content and box, person, camera, time and track) is
+        skipped, so that an interrupted call can simply be repeated. `PART` pictures at a time are
+        kept or not together; a part with a bad picture is not, and `DataError` names all of them
+        at the end. `progress` is told the number of pictures just finished.
+        """
+        embedder, meta = self._needed_embedder(), self.store.meta()
+        found = pictures.hashed([sighting.checked() for sighting in sightings])
+        there = self.store.known([item.key for item in found])
+        new = [item for item in found if item.key not in there]
+        if len(new) < len(found):
+            progress(len(found) - len(new))
+        added, problems = 0, list[str]()
+        for start in range(0, len(new), PART):
+            part = new[start : start + PART]
+            try:
+                added += self.store.add(pictures.entries(embedder, part, meta.pictures, progress))
+            except Refused as error:
+                problems += error.problems
+        pictures.refuse(problems, len(sightings), added)
+        return added
 
     def add_vectors(
         self,
         vectors: ArrayLike,
-        persons: Sequence[str],
+        persons: Sequence[str | None],
         cameras: Sequence[int],
-        sources: Sequence[Picture],
+        sources: Sequence[Source],
         source_hashes: Sequence[bytes],
+        *,
+        times: Sequence[Moment | None] | None = None,
+        tracks: Sequence[str] | None = None,
+        attributes: Sequence[Attributes] | None = None,
     ) -> int:
         """Store vectors (N, D), brought to unit length, all or none; returns how many were new.
 
-        `source_hashes` are SHA-256 digests of the pictures; see `add` for what is new.
+        `source_hashes` are SHA-256 digests of the pictures; see `add_sightings` for what is new.
         """
-        rows = fitting_rows(vectors, self._meta().dimension).astype("<f4", copy=False)
+        rows = fitting_rows(vectors, self.store.meta().dimension).astype("<f4", copy=False)
+        count = len(rows)
+        times, tracks = times or [None] * count, tracks or [""] * count
+        attributes = attributes or [{}] * count
         _check_lengths(
-            len(rows), persons=persons, cameras=cameras, sources=sources, hashes=source_hashes
+            count,
+            persons=persons,
+            cameras=cameras,
+            sources=sources,
+            hashes=source_hashes,
+            times=times,
+            tracks=tracks,
+            attributes=attributes,
         )
-        columns = zip(persons, cameras, sources, source_hashes, rows, strict=True)
-        return self._database.add(
+        return self.store.add(
             [
-                Entry(person_name(p), camera_number(c), os.fsencode(source), digest, row.tobytes())
-                for p, c, source, digest, row in columns
+                Entry(
+                    person="" if person is None else person_name(person),
+                    camera=camera_number(cameras[place]),
+                    time=seconds(times[place]),
+                    track=tracks[place],
+                    source=os.fsencode(sources[place]),
+                    source_hash=source_hashes[place],
+                    attributes=attributes_text(attributes[place]),
+                    vector=rows[place].tobytes(),
+                )
+                for place, person in enumerate(persons)
             ]
         )
 
-    def search(
-        self, query: Picture | ArrayLike, k: int = 10, other_cameras_than: int | None = None
-    ) -> list[Hit]:
-        """The `k` best pictures of the gallery for a picture or a vector (D,), best first.
+    # Searching ---------------------------------------------------------------------------------
 
-        Fewer than `k` come back only when there are not so many: `len(gallery)` in all, less
-        those seen by camera `other_cameras_than`, and those that have expired.
+    def search(
+        self,
+        query: Query,
+        k: int = 10,
+        other_cameras_than: int | None = None,
+        *,
+        where: Where = LIVE,
+        group: Grouping = "picture",
+        rerank: bool = False,
+    ) -> Answer:
+        """The `k` best pictures of the gallery for a query, best first.
+
+        Several pictures of one person are searched for as one: by the mean of their unit vectors.
+        `where` (`gallery.where(...)`) says which rows are meant; with a `group`, each hit is the
+        best of its person or track. Fewer than `k` come back only when there are not so many.
+        `rerank` puts the best hits into the order of k-reciprocal re-ranking.
         """
+        other = None if other_cameras_than is None else [other_cameras_than]
+        return self.search_all([query], k, other, where=where, group=group, rerank=rerank)[0]
+
+    def search_all(
+        self,
+        queries: Sequence[Query],
+        k: int = 10,
+        other_cameras_than: Sequence[int] | None = None,
+        *,
+        where: Where = LIVE,
+        group: Grouping = "picture",
+        rerank: bool = False,
+    ) -> list[Answer]:
+        """As `search` for each query, with `other_cameras_than` one camera for each."""
         if k < 1:
             raise UsageError(f"k is {k}: ask for at least 1 hit")
-        vector = self._vector(query)
-        with self._database.transaction():
-            meta = self._database.meta()
-            if not meta.rows:
-                raise UsageError(f"the gallery {self._folder} is empty: add pictures first")
-            try:
-                return self._ranked(self._index(meta), vector, k, other_cameras_than)
-            except DamagedError:  # of a row, or of an index of other rows: building it anew tells
-                self._built = self._build(meta)
-                return self._ranked(self._built.index, vector, k, other_cameras_than)
+        meta = self.store.meta()
+        vectors = query_vectors(self.store, queries, meta.dimension, self._needed_embedder)
+        if not meta.rows:
+            raise UsageError(f"the gallery {self.store.place} is empty: add pictures first")
+        cameras: Sequence[int | None] = other_cameras_than or [None] * len(queries)
+        _check_lengths(len(queries), cameras=cameras)
+        meant = [
+            _without(where, camera, own_row(q)) for q, camera in zip(queries, cameras, strict=True)
+        ]
+        found = ranked(self.store, vectors, k, meant, group, rerank)
+        self._record_search(vectors, k, found)
+        measured = meta.calibration and Calibration(**meta.calibration)
+        return [_answer(hits, measured or None) for hits in found]
 
-    def stats(self) -> Stats:
-        """The gallery in figures."""
-        with self._database.transaction():
-            meta = self._database.meta()
-            persons, cameras = self._database.persons_and_cameras()
-        state, seconds = cache.state(self._folder, meta)
-        return Stats(
-            rows=meta.rows,
-            persons=persons,
-            cameras=cameras,
-            dimension=meta.dimension,
-            fingerprint=meta.fingerprint,
-            generation=meta.generation,
-            schema=meta.schema,
-            created=meta.created,
-            purpose=meta.purpose,
-            run=meta.run,
-            keep_days=meta.keep_days,
-            bytes=sum(path.stat().st_size for path in self._folder.glob("[!.]*")),
-            cache=state,
-            rebuild_seconds=seconds,
-        )
+    def calibrate(self, false_match_rate: float = 0.01) -> Calibration:
+        """Measure from which score on a person counts as known; see `calibration.py`."""
+        return calibration.calibrate(self.store, false_match_rate)
+
+    # Care --------------------------------------------------------------------------------------
+
+    def rows(self, where: Where = LIVE) -> list[Row]:
+        """The rows that are meant, by number."""
+        return self.store.rows(where)
+
+    def remove(self, rows: Sequence[int]) -> int:
+        """Delete rows by number; returns how many. Use `forget` for a proof that they are gone."""
+        return self.store.remove(rows)
+
+    def forget(self, person: str, receipt: Source | None = None) -> dict[str, Any]:
+        """Delete a person beyond recovery; returns the receipt, which is also written to a file."""
+        return privacy.forget(self.store, person_name(person), receipt)
+
+    def expire(self, receipt: Source | None = None) -> dict[str, Any]:
+        """Delete what has expired as `forget` does; their sources may come back."""
+        return privacy.expire(self.store, receipt)
+
+    def export(self, person: str, folder: Source) -> dict[str, Any]:
+        """Everything that is kept of a person, as files in a new folder."""
+        return privacy.export(self.store, person_name(person), Path(folder))
+
+    def backup(self, folder: Source) -> None:
+        """A copy as of now, read back and verified, in a folder that must not exist."""
+        self.store.backup(Path(folder))
 
     def verify(self) -> int:
         """Read everything and check every checksum; returns the number of rows.
 
-        `DamagedError` names what is damaged.
+        `DamagedError` names each thing that is damaged.
         """
-        return self._database.verify()
+        problems = self.store.verify()
+        if problems:
+            listed = "".join(f"\n  {problem}" for problem in problems)
+            raise DamagedError(
+                f"{self.store.place} is damaged in {len(problems)} places; bring it back from a "
+                f"backup, or make it again from its pictures:{listed}"
+            )
+        return len(self)
 
-    def _ranked(self, index: ExactIndex, vector: Vectors, k: int, camera: int | None) -> list[Hit]:
-        """The `k` best rows that are not withheld, each read from the database."""
-        now = int(time.time())
-        scores, numbers = index.search(vector, k + self._database.withheld(camera, now))
-        hits: list[Hit] = []
-        for score, number in zip(scores[0].tolist(), numbers[0].tolist(), strict=True):
-            row = self._database.row(number)
-            if row.camera != camera and (row.expiry is None or row.expiry > now):
-                source = os.fsdecode(row.source)
-                hits.append(Hit(row.row_id, row.person, row.camera, source, score))
-            if len(hits) == k:
-                break
-        return hits
+    def audit_head(self) -> str:
+        """The hash of the audit log's last line, to be kept elsewhere; empty without a log."""
+        last = ""
+        for line in self.store.history():
+            last = line["hash"]
+        return last
 
-    def _index(self, meta: Meta) -> ExactIndex:
-        """The index of the state `meta`: the one at hand, the cached one, or a new one."""
-        if self._built is None or self._built.stamp != cache.stamp(meta):
-            self._built = cache.read(self._folder, meta) or self._build(meta)
-        return self._built.index
+    def stats(self) -> Stats:
+        """The gallery in figures."""
+        return figures(self.store)
 
-    def _build(self, meta: Meta) -> cache.Built:
-        start = time.perf_counter()
-        numbers = np.empty(meta.rows, np.int64)
-        vectors = np.empty((meta.rows, meta.dimension), np.float32)
-        for place, row in enumerate(self._database.rows()):
-            numbers[place] = row.row_id
-            vectors[place] = np.frombuffer(row.vector, "<f4")
-        index = ExactIndex(meta.dimension)
-        index.add(numbers, vectors)
-        self._unsaved = True
-        return cache.Built(index, cache.stamp(meta), time.perf_counter() - start)
-
-    def _vector(self, query: Picture | ArrayLike) -> Vectors:
-        """The query as one unit row (1, D)."""
-        if isinstance(query, str | os.PathLike):
-            rows = self._needed_embedder()([Path(query)])
-        else:
-            rows = np.asarray(query)[None]
-        return fitting_rows(rows, self._meta().dimension)
-
-    def _meta(self) -> Meta:
-        with self._database.transaction():
-            return self._database.meta()
+    def _record_search(self, vectors: Vectors, k: int, found: Sequence[Sequence[Found]]) -> None:
+        answers = [
+            {"query": sha256(vector.tobytes()).hexdigest(), "rows": [hit.row.row for hit in hits]}
+            for vector, hits in zip(vectors, found, strict=True)
+        ]
+        self.store.record("search", {"k": k, "answers": answers})
 
     def _needed_embedder(self) -> Embedder:
         if self._embedder is None:
             raise UsageError(
-                f"the gallery {self._folder} was opened without a model and takes vectors only: "
-                "open it with embedder=Embedder(RUN)"
+                f"the gallery {self.store.place} was opened without a model and takes vectors "
+                "only: open it with embedder=Embedder(RUN)"
             )
         return self._embedder
 
 
-def _check_model(folder: Path, meta: Meta, embedder: Embedder) -> None:
+def _without(where: Where, camera: int | None, row: int | None) -> Where:
+    cameras = frozenset() if camera is None else frozenset([camera_number(camera)])
+    rows = frozenset() if row is None else frozenset([row])
+    return replace(
+        where,
+        other_cameras_than=where.other_cameras_than | cameras,
+        other_rows_than=where.other_rows_than | rows,
+    )
+
+
+def _answer(hits: Sequence[Found], measured: Calibration | None) -> Answer:
+    best = max((hit.score for hit in hits), default=None)
+    return Answer(tuple(Hit.of(hit.row, hit.score) for hit in hits), measured, best)
+
+
+def _check_model(place: str, meta: Meta, embedder: Embedder) -> None:
     theirs, ours = (meta.fingerprint, meta.dimension), (embedder.fingerprint, embedder.dimension)
     if theirs != ours:
         raise MismatchError(
-            f"the gallery {folder} was made by the model {theirs[0]} (dimension {theirs[1]}), and "
+            f"the gallery {place} was made by the model {theirs[0]} (dimension {theirs[1]}), and "
             f"this is {ours[0]} (dimension {ours[1]}), so their vectors cannot be compared: use "
             f"the run it was made with ({meta.run or 'not recorded'}), or make a new gallery"
         )

@@ -1,19 +1,25 @@
-"""Pictures on their way into a gallery: all are looked at, and none is taken if one is bad."""
+"""From pictures to entries: all are looked at, and no part is taken if one in it is bad."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
 from .. import storage
+from ..data.images import Pixels, decode, encode_jpeg, resize
 from ..errors import DataError
-from .contract import Embedder, Vectors
+from .contract import Embedder, Picture, Vectors, fitting_rows
+from .record import Entry, attributes_text, entry_key
+from .sightings import Box, Sighting
 
 CHUNK = 128  # pictures that are embedded at a time
+THUMBNAIL = (256, 128)  # the most height and width
+QUALITY = 85
+NEARLY_LOSSLESS = 100
 
-Picture = str | os.PathLike[str]
 Progress = Callable[[int], None]
 """Called with the number of pictures that were just finished."""
 
@@ -22,47 +28,144 @@ def silent(_: int) -> None:
     """The `Progress` that shows nothing."""
 
 
-def hashes(pictures: Sequence[Picture]) -> list[bytes]:
-    """SHA-256 of the content of each picture; `DataError` names all that cannot be read."""
-    found, problems = [], []
-    for picture in pictures:
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A sighting, and the hash of its picture."""
+
+    sighting: Sighting
+    source_hash: bytes
+
+    @property
+    def key(self) -> bytes:
+        """That of the entry which it becomes."""
+        sighting, time = self.sighting, self.sighting.time
+        known = (sighting.person or "", sighting.camera, time if time is None else float(time))
+        return entry_key(self.source_hash, *known, sighting.track)
+
+    def entry(self, vector: Vectors, thumbnail: bytes | None) -> Entry:
+        """The entry with a unit vector (D,)."""
+        sighting, time = self.sighting, self.sighting.time
+        return Entry(
+            person=sighting.person or "",
+            name=sighting.name,
+            camera=sighting.camera,
+            time=time if time is None else float(time),
+            track=sighting.track,
+            source=os.fsencode(sighting.picture),
+            source_hash=self.source_hash,
+            attributes=attributes_text(sighting.attributes),
+            vector=vector.astype("<f4", copy=False).tobytes(),
+            thumbnail=thumbnail,
+        )
+
+
+def hashed(sightings: Sequence[Sighting]) -> list[Hashed]:
+    """Each with the SHA-256 of its picture, and of the box; `DataError` names all that fail."""
+    found, problems, digests = [], [], dict[Path, bytes]()
+    for sighting in sightings:
+        path = sighting.picture
         try:
-            found.append(sha256(storage.read_bytes(Path(picture))).digest())
+            if path not in digests:
+                digests[path] = sha256(storage.read_bytes(path)).digest()
         except DataError as error:
             problems.append(str(error))
-    _refuse(problems, len(pictures))
+            continue
+        box = "" if sighting.box is None else repr(sighting.box)
+        digest = sha256(digests[path] + box.encode()).digest() if box else digests[path]
+        found.append(Hashed(sighting, digest))
+    refuse(problems, len(sightings), 0)
     return found
 
 
-def embed(embedder: Embedder, pictures: Sequence[Path], progress: Progress) -> Vectors:
-    """Features (N, D); `DataError` names all pictures that the embedder refuses."""
-    vectors = [np.empty((0, embedder.dimension), np.float32)]
+def entries(
+    embedder: Embedder, wanted: Sequence[Hashed], keep: bool, progress: Progress
+) -> list[Entry]:
+    """The entries of pictures, with thumbnails if `keep`; `DataError` names all that fail."""
+    found: list[Entry] = []
     problems: list[str] = []
-    for start in range(0, len(pictures), CHUNK):
-        chunk = pictures[start : start + CHUNK]
-        try:
-            vectors.append(embedder(chunk))
-        except DataError as error:
-            problems += _problems(embedder, chunk) or [str(error)]
+    for start in range(0, len(wanted), CHUNK):
+        chunk = wanted[start : start + CHUNK]
+        loaded = [_loaded(item.sighting, keep, problems) for item in chunk]
+        good = [(item, pair) for item, pair in zip(chunk, loaded, strict=True) if pair]
+        vectors = embed(embedder, [picture for _, (picture, _) in good], problems)
+        if len(vectors) == len(good):
+            rows = fitting_rows(vectors, embedder.dimension)
+            found += [
+                item.entry(row, thumbnail)
+                for (item, (_, thumbnail)), row in zip(good, rows, strict=True)
+            ]
         progress(len(chunk))
-    _refuse(problems, len(pictures))
-    return np.concatenate(vectors)
+    if problems:
+        raise Refused(problems)
+    return found
 
 
-def _problems(embedder: Embedder, pictures: Sequence[Path]) -> list[str]:
+class Refused(DataError):
+    """Pictures that cannot be used, a sentence each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = list(problems)
+
+
+def embed(embedder: Embedder, pictures: Sequence[Picture], problems: list[str]) -> Vectors:
+    """Features (N, D), or none and more problems, one for each picture that is refused."""
+    nothing = np.empty((0, embedder.dimension), np.float32)
+    if not pictures:
+        return nothing
+    try:
+        return embedder(pictures)
+    except DataError as error:
+        problems += list(_alone(embedder, pictures)) or [str(error)]
+        return nothing
+
+
+def refuse(problems: Sequence[str], pictures: int, added: int) -> None:
+    """`DataError` when there are problems."""
+    if problems:
+        listed = "".join(f"\n  {problem}" for problem in problems)
+        outcome = f"{added} others were added" if added else "none was added"
+        raise DataError(
+            f"{len(problems)} of {pictures} pictures cannot be used, so {outcome}:{listed}"
+        )
+
+
+def cut_out(picture: Path, box: Box) -> Pixels:
+    """The part of a picture inside `box`, which may reach over the edge."""
+    pixels = decode(picture)
+    x, y, width, height = box
+    part = pixels[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)]
+    if not part.size:
+        raise DataError(f"{picture}: the box {box} lies outside of its {pixels.shape[:2]} pixels")
+    return part
+
+
+def thumbnail(pixels: Pixels) -> bytes:
+    """A small JPEG, not larger than `THUMBNAIL` in any direction."""
+    height, width = pixels.shape[:2]
+    share = min(1.0, THUMBNAIL[0] / height, THUMBNAIL[1] / width)
+    size = (max(1, round(height * share)), max(1, round(width * share)))
+    return encode_jpeg(resize(pixels, size), QUALITY)
+
+
+def _loaded(
+    sighting: Sighting, keep: bool, problems: list[str]
+) -> tuple[Picture, bytes | None] | None:
+    """What the embedder gets and the thumbnail; or `None` and one more problem."""
+    try:
+        if sighting.box is not None:
+            part = cut_out(sighting.picture, sighting.box)
+            return encode_jpeg(part, NEARLY_LOSSLESS), thumbnail(part) if keep else None
+        return sighting.picture, thumbnail(decode(sighting.picture)) if keep else None
+    except DataError as error:
+        problems.append(str(error))
+        return None
+
+
+def _alone(embedder: Embedder, pictures: Sequence[Picture]) -> Iterator[str]:
     """What the embedder says of each picture alone: together, it names only the first."""
-    problems = []
     for picture in pictures:
         try:
             embedder([picture])
         except DataError as error:
-            problems.append(str(error))
-    return problems
-
-
-def _refuse(problems: Sequence[str], pictures: int) -> None:
-    if problems:
-        listed = "".join(f"\n  {problem}" for problem in problems)
-        raise DataError(
-            f"{len(problems)} of {pictures} pictures cannot be used, so none was added:{listed}"
-        )
+            yield str(error)

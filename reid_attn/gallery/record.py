@@ -1,79 +1,160 @@
-"""What the database holds, and the checksum over each of its records."""
+"""What a gallery keeps: entries on their way in, rows, and the state of the whole."""
 
 import hashlib
+import json
+import math
 import operator
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import SupportsIndex
+from datetime import datetime, timezone
+from typing import Any, SupportsIndex
 
 from ..errors import DataError
 
-SCHEMA = 1
+SCHEMA = 2
 DISTANCE = "cosine"
-
-TABLES = (
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum BLOB NOT NULL)"
-    " STRICT, WITHOUT ROWID",
-    "CREATE TABLE people (row_id INTEGER PRIMARY KEY AUTOINCREMENT, person TEXT NOT NULL,"
-    " camera INTEGER NOT NULL, time INTEGER NOT NULL, source BLOB NOT NULL,"
-    " source_hash BLOB NOT NULL, expiry INTEGER, vector BLOB NOT NULL, checksum BLOB NOT NULL)"
-    " STRICT",
-    "CREATE TABLE refused (salted_hash BLOB PRIMARY KEY) STRICT, WITHOUT ROWID",
-)
-"""`meta` has a record for each field of `Meta`, `people` the columns of `Row` in their order."""
-SQLITE_OWN = "CREATE TABLE sqlite_sequence(name,seq)"  # the last row number ever given
+Attributes = Mapping[str, Any]
+Moment = float | str
+"""Seconds since 1970 in UTC, or ISO 8601 such as `2026-05-01T12:30:00+02:00` (UTC if it says no
+zone)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One picture on its way into the gallery; `vector` holds little-endian float32."""
+    """One picture on its way into a gallery, checked; `vector` is little-endian float32."""
 
     person: str
+    """Empty as long as nobody knows."""
+    name: str = ""
     camera: int
+    time: float | None = None
+    track: str = ""
     source: bytes
     source_hash: bytes
+    """SHA-256 of the content, and of the box where the picture is a part of it."""
+    attributes: str = "{}"
     vector: bytes
+    thumbnail: bytes | None = None
 
     @property
-    def key(self) -> tuple[bytes, str, int]:
-        """Two entries of one key are the same picture of the same person and camera."""
-        return self.source_hash, self.person, self.camera
+    def key(self) -> bytes:
+        """Two entries of one key are the same sighting, whoever it is later found to be."""
+        return entry_key(self.source_hash, self.person, self.camera, self.time, self.track)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One picture in the gallery. Times are seconds since 1970, UTC."""
+    """One picture in a gallery, read and verified. Times are seconds since 1970, UTC."""
 
-    row_id: int
+    row: int
+    """Its number, from 1; never given twice."""
     person: str
+    """The key of its person; empty as long as nobody knows."""
+    name: str
+    """What people call the person; may be empty, and changes without the key."""
     camera: int
-    time: int
+    time: float | None
+    """When it was taken, if known."""
+    track: str
+    """The tracker's number within the camera; empty when it stands alone."""
     source: bytes
     source_hash: bytes
+    key: bytes
+    attributes: str
+    """A JSON object, keys sorted."""
+    added: int
     expiry: int | None
-    vector: bytes
+    vector_hash: bytes
+    thumbnail_hash: bytes | None
+    changed: int
+    """The generation that wrote it last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
-    """The state of the whole gallery, one record per field."""
+    """The state of a whole gallery."""
 
     fingerprint: str
     dimension: int
     purpose: str
+    controller: str
+    """Who answers for the gallery."""
     run: str
     keep_days: int | None
+    until: int | None
+    """The end of the gallery: no row outlives it."""
     created: str
+    pictures: bool
+    """Whether thumbnails are kept."""
+    salt: str
+    """Of the hashes of erased sources, hexadecimal."""
+    calibration: dict[str, Any] | None = None
+    """What `calibrate` measured; see `calibration.py`."""
     schema: int = SCHEMA
     distance: str = DISTANCE
     generation: int = 0
+    """Grows by one with every change."""
     change: str = ""
-    """Drawn anew by every change, so that a restored or remade database never passes for this."""
+    """Drawn anew by every change, so that a restored or remade gallery never passes for this."""
     rows: int = 0
     versions: str = ""
     pid: int = 0
     host: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Which rows are meant: those that fulfil everything that is given.
+
+    Expired rows are left out unless `expired` says otherwise.
+    """
+
+    cameras: frozenset[int] | None = None
+    other_cameras_than: frozenset[int] = frozenset()
+    other_rows_than: frozenset[int] = frozenset()
+    since: float | None = None
+    """Taken at this moment or later; a row without a time is in no window."""
+    until: float | None = None
+    """Taken before this moment."""
+    attributes: Attributes | None = None
+    """Keys with the value that each must have."""
+    persons: frozenset[str] | None = None
+    tracks: frozenset[tuple[int, str]] | None = None
+    """Pairs of camera and track."""
+    expired: bool | None = False
+    """False: only rows that have not expired; True: only those that have; None: both."""
+
+
+EVERYTHING = Where(expired=None)
+LIVE = Where()
+
+
+def where(
+    *,
+    cameras: Iterable[int] | None = None,
+    other_cameras_than: Iterable[int] = (),
+    since: Moment | None = None,
+    until: Moment | None = None,
+    attributes: Attributes | None = None,
+    persons: Iterable[str] | None = None,
+) -> Where:
+    """A filter for rows that have not expired: `where(cameras=[1, 2], since="2026-05-01")`."""
+    return Where(
+        cameras=None if cameras is None else frozenset(map(camera_number, cameras)),
+        other_cameras_than=frozenset(map(camera_number, other_cameras_than)),
+        since=seconds(since),
+        until=seconds(until),
+        attributes=attributes,
+        persons=None if persons is None else frozenset(map(person_name, persons)),
+    )
+
+
+def entry_key(
+    source_hash: bytes, person: str, camera: int, time: float | None, track: str
+) -> bytes:
+    """SHA-256 over what tells one sighting from another, as they were when it was added."""
+    return checksum((source_hash, person, camera, time, track))
 
 
 def person_name(name: str) -> str:
@@ -99,6 +180,43 @@ def camera_number(camera: SupportsIndex) -> int:
     if not -(2**63) <= number < 2**63:
         raise DataError(f"the camera {camera!r} cannot be stored: it must be a 64-bit integer")
     return number
+
+
+def seconds(moment: Moment | None) -> float | None:
+    """`moment` as seconds since 1970, UTC; `DataError` for what is no moment."""
+    if moment is None or moment == "":
+        return None
+    try:
+        number = float(moment)
+    except ValueError:
+        number = _from_iso(str(moment))
+    if not math.isfinite(number):
+        raise DataError(f"{moment!r} is not a moment: use seconds since 1970 or ISO 8601")
+    return number + 0.0  # SQLite knows no -0.0
+
+
+def _from_iso(text: str) -> float:
+    try:
+        parsed = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    except ValueError as error:
+        raise DataError(
+            f"{text!r} is not a moment: use seconds since 1970, or ISO 8601 such as "
+            "2026-05-01T12:30:00+02:00"
+        ) from error
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def attributes_text(attributes: Attributes | None) -> str:
+    """A JSON object with sorted keys; `DataError` for anything else."""
+    try:
+        if not all(isinstance(key, str) for key in attributes or {}):
+            raise TypeError("a key is not text")
+        text = json.dumps(
+            dict(attributes or {}), sort_keys=True, allow_nan=False, separators=(",", ":")
+        )
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the attributes {attributes!r} are no JSON object ({error})") from error
+    return text
 
 
 def checksum(columns: Iterable[object]) -> bytes:

@@ -19,7 +19,7 @@ STORAGE = ("storage.py",)
 WEIGHTS = ("models/weights.py",)
 ONLY: dict[str, tuple[str, ...]] = {  # who alone may name a module, a function, or a built-in
     "faiss": ("neighbours/",),
-    "sqlite3": ("gallery/local.py",),
+    "sqlite3": ("gallery/local/",),
     **dict.fromkeys(("PIL", "simplejpeg"), ("data/images.py",)),
     **dict.fromkeys(("torch.load", "safetensors", "urllib"), WEIGHTS),
     **dict.fromkeys(("argparse", "print"), ("commands/",)),

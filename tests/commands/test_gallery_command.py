@@ -56,7 +56,7 @@ def pictures(tmp_path):
 @pytest.fixture
 def people(tmp_path, reid):
     folder = tmp_path / "people"
-    assert reid("create", folder, "--run", "runs/a", "--purpose", "a test")[0] == 0
+    assert reid("create", folder, "--run", "runs/a", "--purpose", "a test", "--no-pictures")[0] == 0
     return folder
 
 
@@ -117,7 +117,7 @@ def test_refusals(reid, people, pictures, arguments, code, sentence):
 def test_a_gallery_without_a_run_asks_for_one(reid, tmp_path, pictures):
     from reid_attn.gallery import Gallery
 
-    Gallery.create(tmp_path / "people", fingerprint="model of runs/a", dimension=8)
+    Gallery.create(tmp_path / "people", fingerprint="model of runs/a", dimension=8, pictures=False)
     code, _, problems = reid("add", tmp_path / "people", pictures)
     assert (code, "--run RUN" in problems) == (2, True)
     assert reid("add", tmp_path / "people", pictures, "--run", "runs/a")[0] == 0

@@ -6,7 +6,7 @@ FLIP = """
 import random, shutil
 from pathlib import Path
 from reid_attn.errors import DamagedError, ReidError
-from reid_attn.gallery.local import NAME
+from reid_attn.gallery.local.connection import NAME
 
 rows, dimension, flips, seed = map(int, sys.argv[2:6])
 cached = sys.argv[6] == "cached"
@@ -26,6 +26,7 @@ with Gallery.open(sound) as gallery:
     expected = answers(gallery)
 if not cached:
     Path(sound, "index.cache").unlink()
+    Path(sound, "columns.cache").unlink()
 content = Path(sound, NAME).read_bytes()
 shutil.copytree(sound, folder)
 generator = random.Random(seed)
@@ -47,7 +48,7 @@ for flip in range(flips):
     except DamagedError:
         outcomes["refused"] += 1
     finally:
-        gallery._database.close()  # without writing the cache
+        gallery.store._connection.close()  # without writing the cache
 print(outcomes["refused"], outcomes["unharmed"])
 """
 

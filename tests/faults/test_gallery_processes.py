@@ -6,7 +6,8 @@ import time
 import pytest
 
 from reid_attn.gallery import Gallery
-from reid_attn.gallery import local as local_file
+from reid_attn.gallery.local import connection as link
+from reid_attn.gallery.local import records
 
 ADD_AND_SEARCH = """
 folder, writer = sys.argv[1:]
@@ -26,7 +27,7 @@ with Gallery.open(folder) as gallery:
 """
 
 HOLD = """
-with Gallery.open(sys.argv[1]) as gallery, gallery._database.transaction("IMMEDIATE"):
+with Gallery.open(sys.argv[1]) as gallery, gallery.store._connection.transaction("IMMEDIATE"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -52,8 +53,8 @@ sys.stdin.read()
 
 def persons(gallery):
     """Who is in the gallery, every checksum verified."""
-    with gallery._database.transaction():
-        return [row.person for row in gallery._database.rows()]
+    with gallery.store._connection.transaction():
+        return [row.person for row in records.rows(gallery.store._connection)]
 
 
 @pytest.mark.parametrize("kills", [20, pytest.param(150, marks=pytest.mark.full)])
@@ -76,7 +77,8 @@ def test_a_kill_at_any_moment_loses_nothing(folder, start, vector, kills):
             newest = kept[-1]
             assert gallery.search(vector(newest), 1)[0].person == newest
     assert len(acknowledged) >= kills
-    assert sorted(path.name for path in folder.iterdir()) == ["gallery.sqlite", "index.cache"]
+    names = ["audit.head", "audit.jsonl", "columns.cache", "gallery.sqlite", "index.cache"]
+    assert sorted(path.name for path in folder.iterdir()) == names
 
 
 @pytest.mark.parametrize("adds", [15, pytest.param(250, marks=pytest.mark.full)])
@@ -99,7 +101,7 @@ def test_four_writers_and_a_reader(folder, start, adds):
 
 @pytest.mark.parametrize("holders", [1, pytest.param(50, marks=pytest.mark.full)])
 def test_a_lock_dies_with_its_process(folder, start, vector, monkeypatch, holders):
-    monkeypatch.setattr(local_file, "BUSY_SECONDS", 0)
+    monkeypatch.setattr(link, "BUSY_SECONDS", 0)
     for number in range(holders):
         holder = start(HOLD, folder)
         assert holder.stdout.readline() == "held\n"

@@ -52,7 +52,7 @@ def make_embedder() -> Callable[..., FakeEmbedder]:
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty gallery for vectors of `DIMENSION`, made once, since that waits for the disk."""
     folder = tmp_path_factory.mktemp("empty") / "people"
-    Gallery.create(folder, fingerprint="model-a", dimension=DIMENSION)
+    Gallery.create(folder, fingerprint="model-a", dimension=DIMENSION, pictures=False)
     return folder
 
 

@@ -1,16 +1,16 @@
-"""The index cache: used when it is right beyond doubt, and missed by nobody when it is gone."""
+"""The caches: used when they are right beyond doubt, and missed by nobody when they are gone."""
 
-import hashlib
 import os
-import struct
 
 import numpy as np
 import pytest
 
 from reid_attn import storage
 from reid_attn.errors import DiskError
-from reid_attn.gallery import Gallery, cache
-from reid_attn.gallery.local import NAME
+from reid_attn.gallery import Gallery, where
+from reid_attn.gallery.local import cache, changes, lookup, records
+from reid_attn.gallery.local.connection import NAME
+from reid_attn.gallery.local.lookup import Lookup
 from reid_attn.neighbours import ExactIndex
 
 DIMENSION = 8
@@ -20,10 +20,13 @@ DIMENSION = 8
 def builds(monkeypatch):
     """How often an index was built from the rows."""
     counted = []
-    build = Gallery._build
-    monkeypatch.setattr(
-        Gallery, "_build", lambda self, meta: counted.append(1) or build(self, meta)
-    )
+    read = Lookup._add
+
+    def add(self, index, numbers, dimension):
+        counted.extend([1] if len(numbers) else [])
+        read(self, index, numbers, dimension)
+
+    monkeypatch.setattr(Lookup, "_add", add)
     return counted
 
 
@@ -45,21 +48,73 @@ def test_is_built_once_and_then_read(folder, add_random, builds):
     assert answers[0] == answers[1] == answers[2]
 
 
-def test_a_cache_that_is_gone_is_built_again(folder, add_random, builds):
+@pytest.mark.parametrize("name", [cache.INDEX, cache.COLUMNS])
+def test_a_cache_that_is_gone_is_built_again(folder, add_random, name):
     vectors = add_random(folder, 9)
     before = nearest(folder, vectors[4], 5)
-    (folder / cache.NAME).unlink()
+    (folder / name).unlink()
     assert nearest(folder, vectors[4], 5) == before
-    assert (len(builds), state(folder)) == (2, "fresh")
+    assert (folder / name).exists()
 
 
-def test_a_cache_of_another_generation_is_never_used(folder, add_random, builds):
+def test_a_cache_of_an_earlier_generation_is_brought_up_to_date(folder, add_random, monkeypatch):
     vectors = add_random(folder, 9)
     nearest(folder, vectors[0])
     later = add_random(folder, 2, seed=1)
     assert state(folder) == "stale"
+    read = []
+    get = records.get
+    monkeypatch.setattr(records, "get", lambda link, n: read.append(list(n)) or get(link, n))
     assert nearest(folder, later[1])[0].source == "1-1.jpg"
-    assert (len(builds), state(folder)) == (2, "fresh")
+    assert read[0] == [10, 11], "only the new rows are read"
+    assert state(folder) == "fresh"
+
+
+def test_a_cache_follows_removals_and_new_names(folder, add_random):
+    vectors = add_random(folder, 9)
+    nearest(folder, vectors[0])
+    with Gallery.open(folder) as gallery:
+        gallery.remove([1, 5])
+        gallery.store.relabel({2: ("anna", "Anna")}, "rename")
+    with Gallery.open(folder) as gallery:
+        assert [hit.row for hit in gallery.search(vectors[0], 9)] != []
+        assert {hit.row for hit in gallery.search(vectors[0], 9)} == {2, 3, 4, 6, 7, 8, 9}
+        found = gallery.search(vectors[0], 9, where=where(persons=["anna"]))
+        assert [(hit.row, hit.name) for hit in found] == [(2, "Anna")]
+
+
+def test_a_cache_that_is_too_old_to_follow_is_made_anew(folder, add_random, monkeypatch):
+    monkeypatch.setattr(changes, "HISTORY", 2)
+    vectors = add_random(folder, 4)
+    nearest(folder, vectors[0])
+    for seed in range(1, 6):
+        add_random(folder, 1, seed=seed)
+    assert len(nearest(folder, vectors[0], 50)) == 9
+
+
+def test_a_large_gallery_does_not_write_its_cache_for_every_row(folder, add_random, monkeypatch):
+    monkeypatch.setattr(lookup, "SMALL", 10)
+    vectors = add_random(folder, 60)
+    nearest(folder, vectors[0])
+    assert state(folder) == "fresh"
+    add_random(folder, 1, seed=1)
+    assert len(nearest(folder, vectors[0], 99)) == 61
+    assert state(folder) == "stale", "one row of 61 is not worth writing all"
+    add_random(folder, 3, seed=2)
+    assert len(nearest(folder, vectors[0], 99)) == 64
+    assert state(folder) == "fresh"
+
+
+def test_a_cache_of_erased_rows_cannot_come_back(folder, add_random):
+    """A process that searched before the erasure and closes after it writes nothing."""
+    vectors = add_random(folder, 9)
+    late = Gallery.open(folder)
+    late.search(vectors[0], 1)
+    with Gallery.open(folder) as gallery:
+        gallery.forget("person 1")
+    late.close()
+    assert not (folder / cache.INDEX).exists()
+    assert not (folder / cache.COLUMNS).exists()
 
 
 def test_a_cache_of_a_restored_gallery_is_never_used(folder, add_random, builds):
@@ -74,66 +129,57 @@ def test_a_cache_of_a_restored_gallery_is_never_used(folder, add_random, builds)
     assert len(builds) == 2
 
 
-def test_any_changed_byte_is_noticed(folder, add_random, builds):
+@pytest.mark.parametrize("name", [cache.INDEX, cache.COLUMNS])
+def test_any_changed_byte_is_noticed(folder, add_random, name):
     vectors = add_random(folder, 9)
     before = nearest(folder, vectors[4], 5)
-    sound = (folder / cache.NAME).read_bytes()
+    sound = (folder / name).read_bytes()
     generator = np.random.default_rng(0)
     with Gallery.open(folder) as gallery:
-        meta = gallery._meta()
-    places = [*range(cache._HEAD + 40), *generator.integers(0, len(sound), 200)]
-    for place in places:
-        changed = bytearray(sound)
-        changed[place] ^= 1 << generator.integers(8)
-        (folder / cache.NAME).write_bytes(changed)
-        assert cache.read(folder, meta) is None, f"byte {place}"
+        meta = gallery.store.meta()
+        places = [*range(cache.HEAD + 40), *generator.integers(0, len(sound), 200)]
+        for place in places:
+            changed = bytearray(sound)
+            changed[place] ^= 1 << generator.integers(8)
+            (folder / name).write_bytes(changed)
+            found = cache.read(folder / name, meta)
+            ours = found and found.stamp == cache.stamp(meta)
+            assert not ours, f"byte {place}"
     assert nearest(folder, vectors[4], 5) == before
-    assert (len(builds), state(folder)) == (2, "fresh")
 
 
-@pytest.mark.parametrize("length", [0, 1, cache._HEAD, cache._HEAD + 32, -1])
-def test_a_shortened_cache_is_noticed(folder, add_random, builds, length):
+@pytest.mark.parametrize("name", [cache.INDEX, cache.COLUMNS])
+@pytest.mark.parametrize("length", [0, 1, cache.HEAD, cache.HEAD + 32, -1])
+def test_a_shortened_cache_is_noticed(folder, add_random, length, name):
     vectors = add_random(folder, 9)
     nearest(folder, vectors[4])
-    path = folder / cache.NAME
+    path = folder / name
     path.write_bytes(path.read_bytes()[:length])
     assert nearest(folder, vectors[4])[0].source == "0-4.jpg"
-    assert len(builds) == 2
 
 
-def forged(folder, rows, **changes):
+def forged(folder, name, payload):
     """A cache with a right stamp and a right checksum over other content."""
     with Gallery.open(folder) as gallery:
-        meta = gallery._meta()
-    index = ExactIndex(DIMENSION)
-    vectors = np.eye(DIMENSION, dtype=np.float32)[: len(rows)]
-    index.add(np.array(rows), vectors)
-    payload = changes.get("payload", index.to_bytes())
-    head = cache.stamp(meta) + struct.pack("<dQ", 0, changes.get("length", len(payload)))
-    digest = hashlib.sha256(head + payload).digest()
-    storage.write_bytes(folder / cache.NAME, head + digest + payload)
+        meta = gallery.store.meta()
+    cache.write(folder / name, cache.Cache(cache.stamp(meta), payload, 0.0))
 
 
-@pytest.mark.parametrize(
-    ("rows", "changes"),
-    [
-        ([1, 2, 3], {"length": 5}),
-        ([1, 2, 3], {"payload": b"written by another library"}),
-        ([1, 2], {}),
-    ],
-)
-def test_a_cache_that_only_claims_to_fit_is_not_read(folder, add_random, rows, changes):
-    add_random(folder, 3)
-    forged(folder, rows, **changes)
-    with Gallery.open(folder) as gallery:
-        assert cache.read(folder, gallery._meta()) is None
-
-
-def test_a_cache_of_rows_that_are_not_there_is_built_again(folder, add_random, builds):
+@pytest.mark.parametrize("name", [cache.INDEX, cache.COLUMNS])
+@pytest.mark.parametrize("payload", [b"", b"written by another library", b"{}\n" + bytes(200)])
+def test_a_cache_that_only_claims_to_fit_is_made_anew(folder, add_random, name, payload):
     vectors = add_random(folder, 3)
-    forged(folder, [5, 6, 7])
+    forged(folder, name, payload)
     assert nearest(folder, vectors[1], 3)[0].row == 2
-    assert (len(builds), state(folder)) == (1, "fresh")
+
+
+def test_an_index_of_rows_that_are_not_there_is_made_anew(folder, add_random):
+    vectors = add_random(folder, 3)
+    index = ExactIndex(DIMENSION)
+    rows = np.array([5, 6, 7])
+    index.add(rows, np.eye(DIMENSION, dtype=np.float32)[:3])
+    forged(folder, cache.INDEX, rows.tobytes() + index.to_bytes())
+    assert nearest(folder, vectors[1], 3)[0].row == 2
 
 
 def test_a_cache_that_cannot_be_written_is_no_error_of_the_search(folder, add_random, monkeypatch):
@@ -153,13 +199,13 @@ def test_a_cache_that_cannot_be_written_is_no_error_of_the_search(folder, add_ra
 
 def test_an_add_does_not_write_the_cache(folder, add_random):
     add_random(folder, 3)
-    assert not (folder / cache.NAME).exists()
+    assert not (folder / cache.INDEX).exists()
 
 
 def test_what_a_killed_writer_left_is_swept(folder):
-    left = folder / f".{cache.NAME}.{2**22 + 1}.tmp"
+    left = folder / f".{cache.INDEX}.{2**22 + 1}.tmp"
     left.write_bytes(b"half an index")
-    own = folder / f".{cache.NAME}.{os.getpid()}.tmp"
+    own = folder / f".{cache.INDEX}.{os.getpid()}.tmp"
     own.write_bytes(b"being written")
     Gallery.open(folder).close()
     assert (left.exists(), own.exists()) == (False, True)

@@ -10,8 +10,11 @@ import pytest
 
 from reid_attn import errors
 from reid_attn.errors import DamagedError, DiskError, LockedError, MismatchError, UsageError
-from reid_attn.gallery import Gallery, local
-from reid_attn.gallery.local import NAME
+from reid_attn.gallery import Gallery
+from reid_attn.gallery.local import connection as link
+from reid_attn.gallery.local import records
+from reid_attn.gallery.local.changes import write
+from reid_attn.gallery.local.connection import NAME
 from reid_attn.gallery.record import checksum
 
 DIMENSION = 8
@@ -58,7 +61,7 @@ def test_a_creation_that_was_killed_can_be_repeated(tmp_path):
 
 def test_odd_folder_names(tmp_path, embedder, pictures):
     folder = tmp_path / "a?mode=memory&b#c%41 é\udcff"
-    Gallery.create(folder, fingerprint="model-a", dimension=DIMENSION)
+    Gallery.create(folder, fingerprint="model-a", dimension=DIMENSION, pictures=False)
     with Gallery.open(folder, embedder) as gallery:
         gallery.add(pictures, list("aabbcc"), [1] * 6)
     with Gallery.open(folder) as gallery:
@@ -85,15 +88,14 @@ def test_only_its_own_model_is_accepted(tmp_path, make_embedder):
 
 def test_figures(tmp_path, embedder, pictures):
     folder = tmp_path / "people"
-    Gallery.create(
-        folder, fingerprint="model-a", dimension=8, purpose="test", run="runs/a", keep_days=9
-    )
+    options = {"purpose": "test", "controller": "me", "run": "runs/a", "keep_days": 9}
+    Gallery.create(folder, fingerprint="model-a", dimension=8, pictures=False, **options)
     with Gallery.open(folder, embedder) as gallery:
         gallery.add(pictures, list("aabbcc"), [1, 2, 1, 2, 1, 2])
         stats = gallery.stats()
         gallery.search(pictures[0])
     assert (stats.rows, stats.persons, stats.cameras, stats.dimension) == (6, 3, 2, 8)
-    assert (stats.fingerprint, stats.generation, stats.schema) == ("model-a", 2, 1)
+    assert (stats.fingerprint, stats.generation, stats.schema) == ("model-a", 2, 2)
     assert (stats.purpose, stats.run, stats.keep_days) == ("test", "runs/a", 9)
     assert stats.created.endswith("+00:00")
     assert (stats.cache, stats.rebuild_seconds) == ("absent", None)
@@ -101,13 +103,15 @@ def test_figures(tmp_path, embedder, pictures):
         stats = gallery.stats()
         assert stats.cache == "fresh"
         assert stats.rebuild_seconds > 0
+        assert (stats.controller, stats.until, stats.pictures) == ("me", None, False)
+        assert (stats.tracks, stats.expired, stats.erased, stats.threshold) == (0, 0, 0, None)
         assert stats.bytes == sum(path.stat().st_size for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in local._PRAGMAS])
+@pytest.mark.parametrize("name", [name for name, _, _ in link.PRAGMAS])
 def test_a_setting_that_does_not_read_back_is_an_error(folder, monkeypatch, name):
-    changed = [(n, v, "other" if n == name else e) for n, v, e in local._PRAGMAS]
-    monkeypatch.setattr(local, "_PRAGMAS", changed)
+    changed = [(n, v, "other" if n == name else e) for n, v, e in link.PRAGMAS]
+    monkeypatch.setattr(link, "PRAGMAS", changed)
     with pytest.raises(DiskError, match=f"SQLite's {name} is"):
         Gallery.open(folder)
 
@@ -115,13 +119,13 @@ def test_a_setting_that_does_not_read_back_is_an_error(folder, monkeypatch, name
 def test_the_settings_of_a_connection(folder):
     """Written out once more: a changed list must not pass by agreeing with itself."""
     with Gallery.open(folder) as gallery:
-        value = gallery._database._value
+        value = gallery.store._connection.value
         assert value("PRAGMA journal_mode") == "wal"
         assert (value("PRAGMA synchronous"), value("PRAGMA secure_delete")) == (2, 1)
         assert (value("PRAGMA temp_store"), value("PRAGMA mmap_size")) == (2, 0)
         assert (value("PRAGMA trusted_schema"), value("PRAGMA cell_size_check")) == (0, 1)
         assert value("PRAGMA foreign_keys") == 1
-        assert value("PRAGMA busy_timeout") == local.BUSY_SECONDS * 1000
+        assert value("PRAGMA busy_timeout") == link.BUSY_SECONDS * 1000
 
 
 def test_an_old_sqlite_is_named(folder, monkeypatch):
@@ -173,22 +177,29 @@ def test_an_entry_too_many_is_refused(folder):
     [
         "person = 'person 3'",
         "person = CAST(x'ff' AS TEXT)",
+        "name = 'x'",
         "camera = camera + 1",
-        "time = time + 1",
+        "time = 1.5",
+        "track = 'x'",
+        "key = x'00'",
+        "attributes = '{}x'",
+        "added = added + 1",
+        "thumbnail_hash = x'00'",
+        "vector_hash = x'00'",
+        "changed = 7",
         "source = x'00'",
         "source_hash = x'00'",
         "expiry = 99999999999",
-        "vector = zeroblob(32)",
         "checksum = zeroblob(32)",
-        "row_id = 77",
+        "\"row\" = 77",
     ],
 )
 def test_a_change_in_any_column_is_found_and_the_row_named(folder, add_random, change):
     vectors = add_random(folder, 6)
     with Gallery.open(folder) as gallery:
         gallery.search(vectors[0])
-    change_by_hand(folder, f"UPDATE people SET {change} WHERE row_id = 3")
-    row = 77 if "row_id" in change else 3
+    change_by_hand(folder, f'UPDATE people SET {change} WHERE "row" = 3')
+    row = 77 if "77" in change else 3
     with Gallery.open(folder) as gallery:
         with pytest.raises(DamagedError, match=f"row {row} of table 'people'"):
             gallery.verify()
@@ -198,7 +209,7 @@ def test_a_change_in_any_column_is_found_and_the_row_named(folder, add_random, c
 
 def test_a_lost_row_is_found(folder, add_random):
     vectors = add_random(folder, 6)
-    change_by_hand(folder, "DELETE FROM people WHERE row_id = 3")
+    change_by_hand(folder, 'DELETE FROM people WHERE "row" = 3')
     with Gallery.open(folder) as gallery:
         with pytest.raises(DamagedError, match="5 of 6 rows"):
             gallery.verify()
@@ -230,12 +241,12 @@ def test_a_structure_that_is_broken_where_opening_does_not_read(folder, add_rand
 
 
 def test_a_writer_that_waits_too_long_is_told_who_wrote_last(folder, monkeypatch):
-    monkeypatch.setattr(local, "BUSY_SECONDS", 0)
+    monkeypatch.setattr(link, "BUSY_SECONDS", 0)
     writer = f"last written by process {os.getpid()} on {platform.node()}"
     with (
         Gallery.open(folder) as gallery,
         Gallery.open(folder) as other,
-        other._database.transaction("IMMEDIATE"),
+        other.store._connection.transaction("IMMEDIATE"),
     ):
         with pytest.raises(LockedError, match=re.escape(writer)):
             gallery.add_vectors(np.ones((1, DIMENSION)), ["a"], [1], ["a"], [b"1"])
@@ -257,20 +268,20 @@ def test_a_writer_that_waits_too_long_is_told_who_wrote_last(folder, monkeypatch
 )
 def test_what_sqlite_says_is_explained_and_the_change_undone(folder, text, family):
     with Gallery.open(folder) as gallery:
-        database = gallery._database
+        database = gallery.store._connection
         with (
             pytest.raises(getattr(errors, family), match=re.escape(NAME)),
             database.transaction("IMMEDIATE"),
         ):
-            database._write(database.meta())
+            write(database, records.read_meta(database), "test", {})
             raise sqlite3.OperationalError(text)
         assert gallery.stats().generation == 1
 
 
 def test_an_interrupted_change_is_undone(folder):
     with Gallery.open(folder) as gallery:
-        database = gallery._database
+        database = gallery.store._connection
         with pytest.raises(KeyboardInterrupt), database.transaction("IMMEDIATE"):
-            database._write(database.meta())
+            write(database, records.read_meta(database), "test", {})
             raise KeyboardInterrupt
         assert gallery.stats().generation == 1

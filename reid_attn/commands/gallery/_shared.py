@@ -1,0 +1,65 @@
+"""What the actions on a gallery share."""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import UsageError
+from .._arguments import Subparsers, add_command
+
+if TYPE_CHECKING:
+    from ...gallery import Gallery
+
+Action = Callable[[argparse.Namespace], None]
+
+
+def add_action(
+    actions: Subparsers, name: str, act: Action, purpose: str, example: str
+) -> argparse.ArgumentParser:
+    """A parser for one action, with the gallery it acts on and --json."""
+    parser: argparse.ArgumentParser = add_command(actions, name, purpose, example)
+    parser.set_defaults(act=act)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the gallery")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """--run, where the model of a gallery is now."""
+    parser.add_argument(
+        "--run",
+        dest="model",
+        metavar="RUN",
+        help="where that run is now (default: where it was when the gallery was created)",
+    )
+
+
+def show(arguments: argparse.Namespace, result: Mapping[str, Any], sentence: str) -> None:
+    """Print the result, for programs or for people."""
+    print(json.dumps(result, allow_nan=False) if arguments.json else sentence)
+
+
+def opened(arguments: argparse.Namespace) -> "Gallery":
+    """The gallery, with the model of `--run` or of the run that it remembers."""
+    from ...features import Embedder
+    from ...gallery import Gallery
+
+    with Gallery.open(arguments.folder) as gallery:
+        model = arguments.model or gallery.stats().run
+    if not model:
+        raise UsageError(f"{arguments.folder} does not remember a run: name one with --run RUN")
+    return Gallery.open(arguments.folder, Embedder(model))
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, moved on by the number of pictures that were just finished."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("embedding", total=total)
+        yield lambda count: bar.advance(task, count)

@@ -1,0 +1,47 @@
+"""`gallery verify` and `gallery backup`: whether all is as it was written, and a copy."""
+
+import argparse
+from pathlib import Path
+
+from .._arguments import Subparsers
+from ._shared import add_action, show
+
+
+def add_actions(actions: Subparsers) -> None:
+    """Add the actions to the parser."""
+    add_action(
+        actions,
+        "verify",
+        _verify,
+        "Read everything and check every checksum; names each row that is damaged.",
+        "reid-attn gallery verify people",
+    )
+    parser = add_action(
+        actions,
+        "backup",
+        _backup,
+        "Write a copy that is verified, also while others use the gallery.",
+        "reid-attn gallery backup people people-2026-05-01",
+    )
+    parser.add_argument("target", type=Path, metavar="TARGET", help="a folder, made anew")
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    from ...gallery import Gallery
+
+    with Gallery.open(arguments.folder) as gallery:
+        rows, head = gallery.verify(), gallery.audit_head()
+    sentence = (
+        f"{arguments.folder}: {rows} rows are as they were written; the audit log ends in {head} "
+        "(keep it elsewhere: it shows whether the log was rewritten)"
+    )
+    show(arguments, {"rows": rows, "audit": head}, sentence)
+
+
+def _backup(arguments: argparse.Namespace) -> None:
+    from ...gallery import Gallery
+
+    with Gallery.open(arguments.folder) as gallery:
+        gallery.backup(arguments.target)
+    result = {"backup": str(arguments.target)}
+    show(arguments, result, f"{arguments.target}: a copy of {arguments.folder}, verified")

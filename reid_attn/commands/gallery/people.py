@@ -1,0 +1,101 @@
+"""`gallery remove`, `forget`, `expire` and `export`: what people may ask for."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .._arguments import Subparsers
+from ._shared import add_action, show
+
+
+def add_actions(actions: Subparsers) -> None:
+    """Add the actions to the parser."""
+    parser = add_action(
+        actions,
+        "remove",
+        _remove,
+        "Delete rows by number. 'forget' also proves that nothing of a person is left.",
+        "reid-attn gallery remove people 17 18",
+    )
+    parser.add_argument("rows", type=int, nargs="+", metavar="ROW", help="numbers of rows")
+    parser = add_action(
+        actions,
+        "forget",
+        _forget,
+        "Delete a person beyond recovery, prove it, and refuse the pictures from then on.",
+        "reid-attn gallery forget people anna --receipt anna.json",
+    )
+    parser.add_argument("person", metavar="PERSON", help="the key of the person")
+    _add_receipt(parser)
+    parser = add_action(
+        actions,
+        "expire",
+        _expire,
+        "Delete what has expired, as 'forget' does.",
+        "reid-attn gallery expire people",
+    )
+    _add_receipt(parser)
+    parser = add_action(
+        actions,
+        "export",
+        _export,
+        "Write all that is kept of a person: rows, vectors, pictures, and searches that found him.",
+        "reid-attn gallery export people anna -o anna/",
+    )
+    parser.add_argument("person", metavar="PERSON", help="the key of the person")
+    parser.add_argument(
+        "-o", dest="output", type=Path, required=True, metavar="DIR", help="a folder, made anew"
+    )
+
+
+def _add_receipt(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--receipt",
+        type=Path,
+        metavar="FILE",
+        help="where to write the receipt (default: in the gallery's folder receipts/)",
+    )
+
+
+def _remove(arguments: argparse.Namespace) -> None:
+    from ...gallery import Gallery
+
+    with Gallery.open(arguments.folder) as gallery:
+        removed, left = gallery.remove(arguments.rows), len(gallery)
+    result = {"removed": removed, "rows": left}
+    show(arguments, result, f"{arguments.folder}: {removed} rows removed, {left} are left")
+
+
+def _forget(arguments: argparse.Namespace) -> None:
+    from ...gallery import Gallery
+
+    with Gallery.open(arguments.folder) as gallery:
+        _tell(arguments, gallery.forget(arguments.person, arguments.receipt))
+
+
+def _expire(arguments: argparse.Namespace) -> None:
+    from ...gallery import Gallery
+
+    with Gallery.open(arguments.folder) as gallery:
+        _tell(arguments, gallery.expire(arguments.receipt))
+
+
+def _tell(arguments: argparse.Namespace, receipt: dict[str, Any]) -> None:
+    sentence = (
+        f"{arguments.folder}: {len(receipt['rows'])} rows erased; none of their "
+        f"{receipt['pieces']:,} pieces is in the {receipt['bytes_scanned']:,} bytes of the "
+        "gallery. Not reached:" + "".join(f"\n  {thing}" for thing in receipt["not_reached"])
+    )
+    show(arguments, receipt, sentence)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from ...gallery import Gallery
+
+    with Gallery.open(arguments.folder) as gallery:
+        found = gallery.export(arguments.person, arguments.output)
+    sentence = (
+        f"{arguments.output}: {found['rows']} rows, {found['pictures']} pictures, "
+        f"{found['searches']} searches"
+    )
+    show(arguments, found, sentence)

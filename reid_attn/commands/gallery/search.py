@@ -1,0 +1,240 @@
+"""`gallery search` and `gallery calibrate`: who it may be, and whether he is there at all."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import DataError, UsageError
+from .._arguments import Subparsers
+from ._shared import add_action, add_model, opened, show
+
+if TYPE_CHECKING:
+    from ...gallery import Answer, Where
+
+
+def add_actions(actions: Subparsers) -> None:
+    """Add the actions to the parser."""
+    parser = add_action(
+        actions,
+        "search",
+        _search,
+        "Rank the pictures of a gallery for a picture, each picture of a folder, or a stored row.",
+        "reid-attn gallery search people query.jpg -k 5 --not-camera 2\n"
+        "  reid-attn gallery search people a.jpg b.jpg --one-person --group person\n"
+        "  reid-attn gallery search people queries/ --other-cameras-only --json\n"
+        "  reid-attn gallery search people --row 17 --since 2026-05-01 --where colour=red",
+    )
+    parser.add_argument(
+        "sources", nargs="*", type=Path, metavar="PICTURE", help="who to look for, or a folder"
+    )
+    parser.add_argument("--row", type=int, metavar="N", help="look for row N of the gallery")
+    parser.add_argument(
+        "--one-person", action="store_true", help="all pictures show one person: search once"
+    )
+    parser.add_argument("-k", type=int, default=10, metavar="N", help="answers (10)")
+    parser.add_argument(
+        "--group",
+        choices=("picture", "person", "track"),
+        default="picture",
+        help="show the best picture of each (picture)",
+    )
+    parser.add_argument(
+        "--camera",
+        type=int,
+        nargs="+",
+        action="extend",
+        metavar="N",
+        help="only what these cameras have seen",
+    )
+    parser.add_argument(
+        "--not-camera",
+        type=int,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="N",
+        help="leave out what these cameras have seen",
+    )
+    parser.add_argument(
+        "--other-cameras-only",
+        action="store_true",
+        help="leave out what the query's own camera has seen (by names like 0002_c1s1_…)",
+    )
+    parser.add_argument("--since", metavar="TIME", help="taken at this moment or later (ISO 8601)")
+    parser.add_argument("--until", metavar="TIME", help="taken before this moment")
+    parser.add_argument(
+        "--where",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="with this attribute",
+    )
+    parser.add_argument(
+        "--rerank", action="store_true", help="order the best 100 by k-reciprocal re-ranking"
+    )
+    add_model(parser)
+    measured = add_action(
+        actions,
+        "calibrate",
+        _calibrate,
+        "Measure from which score on a person counts as known, and keep it with the gallery.",
+        "reid-attn gallery calibrate people --false-match-rate 0.01",
+    )
+    measured.add_argument(
+        "--false-match-rate",
+        type=float,
+        default=0.01,
+        metavar="R",
+        help="share of unknown persons that may be accepted (0.01)",
+    )
+
+
+def _search(arguments: argparse.Namespace) -> None:
+    where = _where(arguments)
+    if bool(arguments.sources) == (arguments.row is not None):
+        raise UsageError("name a picture or a folder, or a row with --row N: one of the two")
+    pictures = _pictures(arguments.sources)
+    cameras = _cameras(pictures) if arguments.other_cameras_only and pictures else None
+    queries: Any = [pictures] if arguments.one_person else list(pictures)
+    names = [str(path) for path in pictures[: len(queries)]]
+    with opened(arguments) as gallery:
+        if arguments.row is not None:
+            queries, names = [arguments.row], [f"row {arguments.row}"]
+            own = gallery.store.get(queries)[0].camera
+            cameras = [own] if arguments.other_cameras_only else None
+        if arguments.one_person and cameras:
+            cameras = _one_camera(cameras)
+        answers = gallery.search_all(
+            queries,
+            arguments.k,
+            cameras,
+            where=where,
+            group=arguments.group,
+            rerank=arguments.rerank,
+        )
+    if arguments.json:
+        told = [_told(name, answer) for name, answer in zip(names, answers, strict=True)]
+        print(json.dumps({"queries": told}, allow_nan=False))
+    else:
+        for name, answer in zip(names, answers, strict=True):
+            _print(name, answer)
+
+
+def _where(arguments: argparse.Namespace) -> "Where":
+    from ...gallery import where
+
+    pairs = [text.partition("=") for text in arguments.where]
+    wrong = [key for key, sign, _ in pairs if not key or not sign]
+    if wrong:
+        raise UsageError(f"--where {wrong[0]} has no value: write KEY=VALUE, such as colour=red")
+    return where(
+        cameras=arguments.camera,
+        other_cameras_than=arguments.not_camera,
+        since=arguments.since,
+        until=arguments.until,
+        attributes={key: _value(value) for key, _, value in pairs},
+    )
+
+
+def _value(text: str) -> Any:
+    """A number or truth value where the text is one."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float | str) else text
+
+
+def _pictures(sources: Sequence[Path]) -> list[Path]:
+    from ...data.images import find
+
+    found = [p for source in sources for p in (find(source) if source.is_dir() else [source])]
+    if sources and not found:
+        raise DataError(f"there is no picture in {sources[0]}: check the path")
+    return found
+
+
+def _cameras(pictures: Sequence[Path]) -> list[int]:
+    """The cameras in the names of the pictures."""
+    from ...data.market1501 import parse_name
+
+    parsed = [parse_name(picture.name) for picture in pictures]
+    cameras = [name[1] for name in parsed if name is not None]
+    if len(cameras) < len(pictures):
+        raise DataError(
+            "--other-cameras-only needs names like 0002_c1s1_000451_03.jpg to know the query's "
+            "camera: use --not-camera N"
+        )
+    return cameras
+
+
+def _one_camera(cameras: Sequence[int]) -> list[int]:
+    if len(set(cameras)) > 1:
+        raise UsageError(
+            "the pictures of one person are of several cameras: use --not-camera instead of "
+            "--other-cameras-only"
+        )
+    return [cameras[0]]
+
+
+def _told(name: str, answer: "Answer") -> dict[str, Any]:
+    hits = [
+        {"rank": rank, **asdict(hit), "attributes": json.loads(hit.attributes)}
+        for rank, hit in enumerate(answer, start=1)
+    ]
+    measured = answer.calibration
+    return {
+        "query": name.encode(errors="surrogateescape").decode(errors="replace"),
+        "known": answer.known,
+        "threshold": measured and measured.threshold,
+        "false_match_rate": measured and measured.false_match_rate,
+        "hits": hits,
+    }
+
+
+def _print(name: str, answer: "Answer") -> None:
+    from rich.console import Console
+
+    from ...reports.ranked_lists import Hit, RankedList
+    from ...reports.tables import print_ranked
+
+    hits = (Hit(Path(h.source), h.score, None, _who(h), str(h.camera)) for h in answer)
+    print_ranked(Console(), RankedList(Path(name), "", "", tuple(hits), None))
+    print(_decision(answer))
+
+
+def _who(hit: Any) -> str:
+    named = f"{hit.person} ({hit.name})" if hit.name else hit.person
+    return named or (f"unknown, track {hit.track}" if hit.track else "unknown")
+
+
+def _decision(answer: "Answer") -> str:
+    measured = answer.calibration
+    if measured is None:
+        return "No threshold is known: 'reid-attn gallery calibrate' measures one."
+    best = "nothing was searched" if answer.best is None else f"the best score is {answer.best:.4f}"
+    verdict = "Somebody like this is in the gallery" if answer.known else "Not in the gallery"
+    return (
+        f"{verdict}: {best}, the threshold {measured.threshold:.4f}, at which "
+        f"{measured.false_match_rate:.1%} of unknown persons were accepted among "
+        f"{measured.gallery:,} pictures. A likeness, not an identification: a person decides."
+    )
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    from ...gallery import Gallery
+
+    with Gallery.open(arguments.folder) as gallery:
+        found = gallery.calibrate(arguments.false_match_rate)
+    sentence = (
+        f"{arguments.folder}: known from {found.threshold:.4f} on. On other persons, "
+        f"{found.measured_rate:.1%} of the unknown were accepted (wanted: "
+        f"{found.false_match_rate:.1%}) and {found.detection_rate:.1%} of the known were accepted "
+        f"and rightly named, among {found.gallery:,} pictures; measured with "
+        f"{found.unknown_queries:,} queries"
+    )
+    show(arguments, asdict(found), sentence)

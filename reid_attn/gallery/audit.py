@@ -1,0 +1,128 @@
+"""The audit log: one JSON line for each act, each chained to the one before by its SHA-256.
+
+A line says who did what, when, for which purpose and to which rows; never a name, a picture or a
+vector, so that it may outlive the persons it counts. A changed or lost line breaks the chain where
+it is; a lost end shows against `audit.head`, a copy of the last line. Whoever rewrites both files
+leaves no trace: keep the last hash elsewhere (`gallery verify` shows it).
+"""
+
+import getpass
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .. import storage
+from ..errors import DamagedError, DataError
+
+NAME = "audit.jsonl"
+HEAD = "audit.head"
+_START = "0" * 64
+
+
+def append(folder: Path, action: str, details: Mapping[str, Any], *, sync: bool) -> None:
+    """Add a line to the log of `folder`; with `sync` it is on the disk when this returns."""
+    act = {
+        "at": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        "who": f"{_user()}@{platform.node()}:{os.getpid()}",
+        "action": action,
+        **details,
+    }
+
+    def follow(last: bytes) -> bytes:
+        number, previous = _place(last)
+        body = {"line": number + 1, "previous": previous, **act}
+        return _encoded({**body, "hash": _digest(body)})
+
+    storage.append_after(folder / NAME, folder / HEAD, follow, sync)
+
+
+def lines(folder: Path) -> Iterator[dict[str, Any]]:
+    """The lines, oldest first; what cannot be read as a line is passed over (see `problems`)."""
+    for text in _texts(folder):
+        line = _parsed(text)
+        if line is not None:
+            yield line
+
+
+def problems(folder: Path) -> list[str]:
+    """A sentence for each place where the log is not as it was written."""
+    found, previous, number, last = [], _START, 0, b""
+    for place, text in enumerate(_texts(folder), start=1):
+        line, last = _parsed(text), text
+        if line is None:
+            found.append(f"line {place} of {NAME} cannot be read")
+            number, previous = number + 1, ""
+            continue
+        body = {key: value for key, value in line.items() if key != "hash"}
+        if _encoded(line) != text or line["hash"] != _digest(body):
+            found.append(f"line {place} of {NAME} was changed")
+        elif line["line"] != number + 1:
+            found.append(f"before line {place} of {NAME}, lines {number + 1} ff. are missing")
+        elif previous and line["previous"] != previous:
+            found.append(f"line {place} of {NAME} does not follow the line before it")
+        number, previous = line["line"], line["hash"]
+    return found + _end_problem(folder, number, last)
+
+
+def _end_problem(folder: Path, number: int, last: bytes) -> list[str]:
+    """Whether the copy of the last line agrees; it may be one line late, or cut, after a kill."""
+    if not (folder / HEAD).exists():
+        return [f"{HEAD} is missing"] if number else []
+    witness = _parsed(storage.read_bytes(folder / HEAD))
+    if witness is None or witness["line"] < number or _encoded(witness) == last:
+        return []
+    return [f"the end of {NAME} is not what was last written: it has had {witness['line']} lines"]
+
+
+def _place(last: bytes) -> tuple[int, str]:
+    """Number and hash of the last line."""
+    if not last:
+        return 0, _START
+    line = _parsed(last)
+    if line is None:
+        return 0, hashlib.sha256(last).hexdigest()  # go on after damage, which verifying names
+    return line["line"], line["hash"]
+
+
+def _texts(folder: Path) -> list[bytes]:
+    path = folder / NAME
+    if not path.exists():
+        return []
+    try:
+        return storage.read_bytes(path).removesuffix(b"\n").split(b"\n")
+    except DataError as error:
+        raise DamagedError(str(error)) from error
+
+
+def _parsed(text: bytes) -> dict[str, Any] | None:
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    sound = (
+        isinstance(line, dict)
+        and type(line.get("line")) is int
+        and isinstance(line.get("hash"), str)
+        and isinstance(line.get("previous"), str)
+    )
+    return line if sound else None
+
+
+def _encoded(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_encoded(body)).hexdigest()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # a number without a name in the system's list
+        return "unknown"

@@ -1,0 +1,150 @@
+"""The only way to the database of a gallery, and what SQLite's errors mean.
+
+Nobody else may open the file, not even to read it: closing any descriptor of it drops the POSIX
+locks of this process, and another process would then delete the write-ahead log under our feet.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...errors import DamagedError, DiskError, LockedError, ReidError, UsageError
+
+NAME = "gallery.sqlite"
+BUSY_SECONDS = 10
+OLDEST_SQLITE = (3, 37)  # the first with STRICT tables
+
+PRAGMAS: tuple[tuple[str, str, int | str], ...] = (
+    ("trusted_schema", "OFF", 0),
+    ("cell_size_check", "ON", 1),
+    ("mmap_size", "0", 0),
+    ("journal_mode", "WAL", "wal"),
+    ("synchronous", "FULL", 2),
+    ("secure_delete", "ON", 1),
+    ("temp_store", "MEMORY", 2),
+    ("foreign_keys", "ON", 1),
+)
+"""Name, what is set, and what must read back. All but the journal mode last for one connection."""
+
+
+class Connection:
+    """One connection; `execute` is called inside a `transaction`."""
+
+    def __init__(self, folder: Path, mode: str) -> None:
+        self.path = folder / NAME
+        self.last_writer: Callable[[], str] = lambda: "an unknown process"
+        self.closed = False
+        with self.explained():
+            self._sqlite = _connect(self.path, mode)
+
+    def close(self) -> None:
+        """Close; the last one to close folds the write-ahead log into the file."""
+        self.closed = True
+        self._sqlite.close()
+
+    def copy_to(self, other: "Connection") -> None:
+        """Make `other` a copy of this database as it is now."""
+        with self.explained():
+            self._sqlite.backup(other._sqlite)
+
+    @contextmanager
+    def transaction(self, kind: str = "DEFERRED") -> Iterator[None]:
+        """Reads inside see one state; changes (`IMMEDIATE`) are all made or none."""
+        with self.explained():
+            self._sqlite.execute(f"BEGIN {kind}")
+            try:
+                yield
+                self._sqlite.execute("COMMIT")
+            except BaseException:
+                if self._sqlite.in_transaction:  # SQLite ends some by itself, on a full disk
+                    self._sqlite.execute("ROLLBACK")
+                raise
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        """One statement."""
+        return self._sqlite.execute(statement, values)
+
+    def execute_many(self, statement: str, records: Iterator[Sequence[object]]) -> None:
+        """One statement for each of `records`."""
+        self._sqlite.executemany(statement, records)
+
+    def value(self, query: str, *values: object) -> Any:
+        """The first column of the first record."""
+        return self._sqlite.execute(query, values).fetchone()[0]
+
+    def by_numbers(self, query: str, numbers: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+        """The records of `query`, whose `IN ({})` takes `numbers` some hundreds at a time."""
+        for start in range(0, len(numbers), 500):
+            part = numbers[start : start + 500]
+            yield from self._sqlite.execute(query.format(",".join("?" * len(part))), part)
+
+    def check(self, pragma: str) -> None:
+        """`DamagedError` when `quick_check` or `integrity_check` finds something."""
+        if self.value(f"PRAGMA {pragma}") != "ok":
+            raise self.damaged("the structure of the file")
+
+    def checkpoint(self) -> bool:
+        """Fold the write-ahead log into the file and empty it; False when a reader prevents it."""
+        with self.explained():
+            busy, _, _ = self._sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
+
+    def damaged(self, part: str) -> DamagedError:
+        """The error that names `part`."""
+        return DamagedError(
+            f"{self.path} is damaged: {part} is not as it was written; bring the folder back from "
+            "a backup, or make the gallery again from its pictures"
+        )
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Errors of SQLite as errors of the project."""
+        try:
+            yield
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # of a damaged name in its message
+            raise self._meaning(str(error)) from error
+
+    def _meaning(self, text: str) -> ReidError:
+        """By SQLite's fixed texts, since Python has its error codes only from 3.11 on."""
+        if "locked" in text:
+            return LockedError(
+                f"{self.path} has been in use for {BUSY_SECONDS} s, last written by "
+                f"{self._writer()}: nothing was changed; wait for it to end and try again"
+            )
+        if any(sign in text for sign in ("full", "disk I/O", "readonly", "unable to open")):
+            return DiskError(
+                f"could not use {self.path} ({text}): what was there before is untouched; free "
+                "some space or check the permissions of the folder, then run the command again"
+            )
+        return self.damaged(f"something in it ({text})")
+
+    def _writer(self) -> str:
+        try:
+            return self.last_writer()
+        except (ReidError, sqlite3.Error):  # locked before it could be read, or not readable
+            return "an unknown process"
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection whose every setting reads back."""
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise UsageError(
+            f"Python's SQLite is {sqlite3.sqlite_version}, and a gallery needs 3.37 or newer: "
+            "use a newer Python"
+        )
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", BUSY_SECONDS, isolation_level=None, uri=True
+    )
+    try:
+        connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+        for name, value, expected in PRAGMAS:
+            connection.execute(f"PRAGMA {name} = {value}")
+            (found,) = connection.execute(f"PRAGMA {name}").fetchone()
+            if found != expected:
+                raise DiskError(f"{path} cannot be used: SQLite's {name} is {found}, not {value}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,139 @@
+"""Deleting beyond recovery, and the proof of it.
+
+SQLite keeps what was deleted in free pages unless `secure_delete` is on, in the main file until the
+log is folded into it, and in the log until that is emptied; the caches hold copies. Each step here
+is needed, and the last one looks through the bytes of every file.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ... import storage
+from ...errors import DamagedError, DiskError, LockedError
+from . import cache, changes, connection, records, scan
+from .connection import Connection
+
+MOST_PIECES = 1_000_000
+_DISTINCT = 12  # different bytes of a piece that can be told from padding
+_SCAN_DATA = b"\xff\xda"  # JPEG: what comes before it is alike in all pictures
+
+UNREACHABLE = (
+    "backups and copies of the gallery that were made before",
+    "vectors and pictures that were exported or sent elsewhere",
+    "blocks of the disk that the file system has given up, and its snapshots",
+    "memory of other processes that have this gallery open, until their next search",
+    "weights of a network that was trained with pictures of this person",
+    "the same picture with other bytes: the block-list knows the content that was added",
+)
+
+
+def pieces(link: Connection, numbers: Sequence[int], dimension: int) -> list[bytes]:
+    """What must not be found any more: parts of the rows' vectors, pictures and hashes.
+
+    A long vector is stored on several pages, so that it is looked for in pieces. Those that are
+    made of few different bytes, such as zeros, and what all JPEG files share are left out.
+    """
+    rows = records.get(link, numbers)
+    share = max(4, MOST_PIECES // max(1, 2 * len(rows)))
+    vectors, thumbnails = records.vectors(link, rows, dimension), records.thumbnails(link, rows)
+    found: dict[bytes, None] = {}
+    for row, vector, picture in zip(rows, vectors, thumbnails, strict=True):
+        content = (picture or b"").partition(_SCAN_DATA)[2]
+        hashes = [row.source_hash, row.key, row.vector_hash, row.thumbnail_hash or b""]
+        for text in (vector.astype("<f4").tobytes(), content, *hashes):
+            found.update(dict.fromkeys(list(_cut(text))[:share]))
+    return list(found)
+
+
+def _cut(text: bytes) -> Iterator[bytes]:
+    for start in range(0, len(text) - scan.PIECE + 1, scan.PIECE):
+        piece = text[start : start + scan.PIECE]
+        if len(set(piece)) >= _DISTINCT:
+            yield piece
+
+
+def delete(link: Connection, numbers: Sequence[int], action: str, block: bool) -> None:
+    """Delete the rows, and refuse their sources from now on if `block`."""
+    if link.value("PRAGMA secure_delete") != 1:
+        raise DiskError(f"{link.path} cannot be erased from: SQLite's secure_delete is not on")
+    with changes.changing(link) as meta:
+        rows = records.get(link, numbers)
+        if block:
+            changes.block(link, meta, rows)
+        changes.delete(link, meta, rows, action)
+
+
+def remove_caches(folder: Path) -> None:
+    """Remove the caches, and what somebody was writing for them."""
+    for name in (cache.INDEX, cache.COLUMNS):
+        for path in (folder / name, *folder.glob(f".{name}.*.tmp")):
+            storage.remove(path)
+
+
+def empty_log(link: Connection) -> None:
+    """Fold the write-ahead log into the file and empty it, when the last reader lets go."""
+    limit = time.monotonic() + connection.BUSY_SECONDS
+    while not link.checkpoint():
+        if time.monotonic() > limit:
+            raise LockedError(
+                f"the rows are deleted, not yet erased: somebody has been reading {link.path} for "
+                f"{connection.BUSY_SECONDS} s; run the command again when nobody is"
+            )
+        time.sleep(0.05)
+
+
+def look_through(folder: Path, sought: Sequence[bytes]) -> dict[str, Any]:
+    """What `scan.py` finds in the folder."""
+    program = [sys.executable, str(Path(scan.__file__)), str(folder)]
+    done = subprocess.run(program, input=b"".join(sought), capture_output=True)  # noqa: S603
+    if done.returncode:
+        raise DiskError(
+            f"the files of {folder} could not be looked through "
+            f"({done.stderr.decode(errors='replace').strip()[-200:]}): run the command again"
+        )
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def unexplained(link: Connection, sought: Sequence[bytes], found: Sequence[int]) -> int:
+    """How many of the pieces that were found are not of rows that stay, such as a copy's."""
+    left = {sought[place] for place in found}
+    queries = (
+        "SELECT vector FROM vectors",
+        "SELECT picture FROM thumbnails",
+        "SELECT source_hash || key || vector_hash || coalesce(thumbnail_hash, x'') FROM people",
+    )
+    for query in queries if left else ():
+        for (text,) in link.execute(query):
+            left -= {piece for piece in left if piece in text}
+    return len(left)
+
+
+def proof(before: dict[str, Any], after: dict[str, Any], sought: int) -> dict[str, Any]:
+    """The figures of the receipt."""
+    names = sorted({*before["files"], *after["files"]})
+    files = [
+        {"name": name, "before": before["files"].get(name), "after": after["files"].get(name)}
+        for name in names
+    ]
+    return {
+        "pieces": sought,
+        "pieces_found_before": len(before["found"]),
+        "pieces_found_after": 0,
+        "bytes_scanned": sum(file["bytes"] for file in after["files"].values()),
+        "files": files,
+    }
+
+
+def refuse_leftovers(folder: Path, count: int) -> None:
+    """`DamagedError` when something is left."""
+    if count:
+        raise DamagedError(
+            f"the rows are deleted, but {count} pieces of them are still in the files of {folder}: "
+            "look for copies in the folder, then run the command again"
+        )

@@ -1,0 +1,257 @@
+"""A gallery in a folder: `gallery.sqlite` is the truth, the caches are copies made for searching.
+
+Keeps the contract of `Store`. One connection for each process and thread.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ... import storage
+from ...errors import DamagedError, DiskError, LockedError, UsageError
+from .. import audit
+from ..contract import Erasure, Found, Vectors, ranges
+from ..record import Entry, Meta, Row, Where
+from . import cache, changes, erasure, records, schema, verification
+from .changes import changing, write
+from .connection import NAME, Connection
+from .lookup import Lookup
+from .migration import is_current, migrate
+
+
+class LocalStore:
+    """The rows of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._connect()
+
+    def _connect(self) -> None:
+        self._connection = Connection(self.folder, "rw")
+        self._connection.last_writer = self._last_writer
+        self._lookup = Lookup(self.folder, self._connection)
+
+    @classmethod
+    def create(cls, folder: Path, meta: Meta) -> None:
+        """Make the database of a new gallery; `UsageError` when there is one already."""
+        connection = Connection(storage.make_folder(folder), "rwc")
+        with closing(connection), connection.transaction("IMMEDIATE"):
+            if schema.tables(connection):
+                raise UsageError(
+                    f"there is a gallery in {folder} already: add to it, or choose another folder"
+                )
+            schema.create(connection)
+            write(connection, meta, "create", {"purpose": meta.purpose})
+
+    @classmethod
+    def open(cls, folder: Path) -> "LocalStore":
+        """Open, migrate if it is old, and check what can be checked without reading every row."""
+        absent = UsageError(
+            f"there is no gallery in {folder}: make one with "
+            f"'reid-attn gallery create {folder} --run RUN'"
+        )
+        if not (folder / NAME).exists():
+            raise absent
+        store = cls(folder)
+        connection = store._connection
+        try:
+            with connection.transaction():
+                connection.check("quick_check(1)")
+                if not schema.tables(connection):  # the process that was creating it was killed
+                    raise absent
+                current = is_current(connection)
+            if not current:
+                store._migrate()
+            store.meta()
+            storage.sweep(folder)
+        except BaseException:
+            connection.close()
+            raise
+        return store
+
+    @property
+    def place(self) -> str:
+        """The folder."""
+        return str(self.folder)
+
+    def close(self) -> None:
+        """Write the caches where that is worth it; failing to is a warning, no error."""
+        if self._connection.closed:
+            return
+        try:
+            self._lookup.save()
+        except (DiskError, LockedError) as error:
+            warnings.warn(f"the index will be built again: {error}", stacklevel=3)
+        finally:
+            self._connection.close()
+
+    def meta(self) -> Meta:
+        """The state, its checksums verified."""
+        with self._connection.transaction():
+            return records.read_meta(self._connection)
+
+    def annotate(self, action: str, **fields: Any) -> None:
+        """Change fields of the state."""
+        with changing(self._connection) as meta:
+            write(self._connection, replace(meta, **fields), action, {})
+
+    def add(self, entries: Sequence[Entry]) -> int:
+        """Insert in one transaction the entries that are not there yet."""
+        with changing(self._connection) as meta:
+            return changes.insert(self._connection, meta, entries)
+
+    def known(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Those of `keys` that rows have which have not expired."""
+        with self._connection.transaction():
+            return changes.known(self._connection, keys)
+
+    def erased(self, source_hashes: Sequence[bytes]) -> set[bytes]:
+        """Those of `source_hashes` that may not come back."""
+        with self._connection.transaction():
+            meta = records.read_meta(self._connection)
+            return changes.erased(self._connection, meta, source_hashes)
+
+    def relabel(self, persons: Mapping[int, tuple[str, str]], action: str) -> int:
+        """Give rows another (person, name)."""
+        with changing(self._connection) as meta:
+            changed = [
+                replace(row, person=person, name=name, changed=meta.generation + 1)
+                for row in records.get(self._connection, list(persons))
+                for person, name in [persons[row.row]]
+                if (row.person, row.name) != (person, name)
+            ]
+            for row in changed:
+                records.write_row(self._connection, row)
+            if changed:
+                details = {"rows": ranges(row.row for row in changed)}
+                write(self._connection, meta, action, details)
+        return len(changed)
+
+    def remove(self, rows: Sequence[int]) -> int:
+        """Delete rows and their pictures; their bytes may stay in the log until it is emptied."""
+        with changing(self._connection) as meta:
+            wanted = records.get(self._connection, sorted(set(rows)))
+            changes.delete(self._connection, meta, wanted, "remove")
+        return len(wanted)
+
+    def erase(self, rows: Sequence[int], action: str, block: bool) -> Erasure:
+        """Delete rows and prove that nothing of them is left; see `erasure.py`."""
+        numbers = sorted(set(rows))
+        with self._connection.transaction():
+            meta = records.read_meta(self._connection)
+            sought = erasure.pieces(self._connection, numbers, meta.dimension)
+        before = erasure.look_through(self.folder, sought)
+        erasure.delete(self._connection, numbers, action, block)
+        self._lookup.forget()
+        erasure.remove_caches(self.folder)
+        erasure.empty_log(self._connection)
+        self._connection.close()
+        after = erasure.look_through(self.folder, sought)
+        self._connect()
+        with self._connection.transaction():
+            left = erasure.unexplained(self._connection, sought, after["found"])
+        erasure.refuse_leftovers(self.folder, left)
+        proof = erasure.proof(before, after, len(sought))
+        return Erasure(len(numbers), proof, erasure.UNREACHABLE)
+
+    def rows(self, where: Where) -> list[Row]:
+        """The rows that are meant, by number."""
+        with self._connection.transaction():
+            meta = records.read_meta(self._connection)
+            numbers = self._lookup.columns(meta).meant(where, records.now())
+            return records.get(self._connection, numbers.tolist())
+
+    def get(self, rows: Sequence[int]) -> list[Row]:
+        """Rows by number, in the order asked for."""
+        with self._connection.transaction():
+            return records.get(self._connection, rows)
+
+    def vectors(self, rows: Sequence[int]) -> Vectors:
+        """(N, D) float32 unit rows, in the order asked for."""
+        with self._connection.transaction():
+            meta, wanted = records.read_meta(self._connection), records.get(self._connection, rows)
+            return records.vectors(self._connection, wanted, meta.dimension)
+
+    def thumbnails(self, rows: Sequence[int]) -> list[bytes | None]:
+        """JPEG files, in the order asked for."""
+        with self._connection.transaction():
+            return records.thumbnails(self._connection, records.get(self._connection, rows))
+
+    def search(self, queries: Vectors, k: int, where: Where) -> list[list[Found]]:
+        """The most similar rows of each query, from one state of the gallery."""
+        with self._connection.transaction():
+            meta = records.read_meta(self._connection)
+            try:
+                return self._found(meta, queries, k, where)
+            except (DamagedError, UsageError):  # of a row, or of a cache of other rows:
+                self._lookup.forget()  # making it anew tells
+                return self._found(meta, queries, k, where)
+
+    def counts(self) -> dict[str, int]:
+        """Persons, cameras, tracks, expired rows and refused sources."""
+        with self._connection.transaction():
+            columns = self._lookup.columns(records.read_meta(self._connection))
+            refused = self._connection.value("SELECT count(*) FROM refused")
+            return {**columns.counts(records.now()), "erased": refused}
+
+    def figures(self) -> dict[str, Any]:
+        """Bytes of all files, whether the index is up to date, seconds that making it took."""
+        state, seconds = cache.state(self.folder / cache.INDEX, self.meta())
+        size = sum(path.stat().st_size for path in self.folder.glob("[!.]*") if path.is_file())
+        return {"bytes": size, "cache": state, "rebuild_seconds": seconds}
+
+    def record(self, action: str, details: Mapping[str, Any]) -> None:
+        """Put a line into the audit log."""
+        audit.append(self.folder, action, details, sync=False)
+
+    def history(self) -> Iterator[dict[str, Any]]:
+        """The lines of the audit log."""
+        return audit.lines(self.folder)
+
+    def verify(self) -> list[str]:
+        """Everything that is damaged, a sentence each."""
+        with self._connection.transaction():
+            found = verification.problems(self._connection)
+        return found + audit.problems(self.folder)
+
+    def backup(self, target: Path) -> None:
+        """A copy of the database, made by SQLite and read back whole, with the audit log."""
+        if target.exists():
+            raise UsageError(f"{target} exists already: choose a folder that does not")
+        with closing(Connection(storage.make_folder(target), "rwc")) as copy:
+            self._connection.copy_to(copy)
+        for name in (audit.HEAD, audit.NAME):  # the copy of the last line may be late, not early
+            storage.write_bytes(target / name, storage.read_bytes(self.folder / name))
+        with closing(LocalStore.open(target)) as store:
+            if problems := store.verify():
+                raise DamagedError(f"the backup {target} cannot be used: {problems[0]}")
+
+    def _found(self, meta: Meta, queries: Vectors, k: int, where: Where) -> list[list[Found]]:
+        meant = self._lookup.columns(meta).meant(where, records.now())
+        scores, numbers = self._lookup.search(meta, queries, k, meant)
+        rows = self._verified(np.unique(numbers).tolist(), meta)
+        return [
+            [Found(score, rows[number]) for score, number in zip(*pair, strict=True)]
+            for pair in zip(scores.tolist(), numbers.tolist(), strict=True)
+        ]
+
+    def _verified(self, numbers: list[int], meta: Meta) -> dict[int, Row]:
+        """The rows by number, each with a vector that is what was written."""
+        rows = records.get(self._connection, numbers)
+        records.vectors(self._connection, rows, meta.dimension)
+        return {row.row: row for row in rows}
+
+    def _migrate(self) -> None:
+        with self._connection.transaction("IMMEDIATE"):
+            if not is_current(self._connection):  # somebody else may have been faster
+                migrate(self._connection)
+                write(self._connection, records.read_meta(self._connection), "migrate", {})
+
+    def _last_writer(self) -> str:
+        meta = records.read_meta(self._connection)
+        return f"process {meta.pid} on {meta.host}"

@@ -1,0 +1,111 @@
+"""What a person may ask for: to be forgotten, and to see what is kept of him.
+
+A receipt says what was deleted, how that was proved, and what it cannot reach. Its last line of
+defence is the audit log, which holds its hash.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from .. import __version__, storage
+from ..errors import UsageError, nearest
+from .contract import Store
+from .record import EVERYTHING, Row, Where
+
+RECEIPTS = "receipts"
+
+
+def rows_of(store: Store, person: str) -> list[Row]:
+    """All rows of a person, expired or not; `UsageError` when there are none."""
+    rows = store.rows(Where(persons=frozenset([person]), expired=None))
+    if not rows:
+        others = {row.person for row in store.rows(EVERYTHING) if row.person}
+        raise UsageError(f"there is no person {person!r} in {store.place}{nearest(person, others)}")
+    return rows
+
+
+def forget(store: Store, person: str, receipt: str | os.PathLike[str] | None) -> dict[str, Any]:
+    """Erase a person and refuse the sources from now on; returns the receipt."""
+    rows = rows_of(store, person)
+    return _erase(store, rows, "forget", True, receipt)
+
+
+def expire(store: Store, receipt: str | os.PathLike[str] | None) -> dict[str, Any]:
+    """Erase what has expired; its sources may come back. The receipt may count no rows."""
+    return _erase(store, store.rows(Where(expired=True)), "expire", False, receipt)
+
+
+def export(store: Store, person: str, folder: Path) -> dict[str, Any]:
+    """Rows with vectors, thumbnails, and the searches that returned them, in a new folder."""
+    if folder.exists():
+        raise UsageError(f"{folder} exists already: choose a folder that does not")
+    rows = rows_of(store, person)
+    numbers = [row.row for row in rows]
+    vectors, thumbnails = store.vectors(numbers), store.thumbnails(numbers)
+    searches = [
+        line
+        for line in store.history()
+        if line["action"] == "search"
+        and any(set(answer["rows"]).intersection(numbers) for answer in line["answers"])
+    ]
+    described = [
+        {**_described(row), "vector": vector.tolist()}
+        for row, vector in zip(rows, vectors, strict=True)
+    ]
+    for row, picture in zip(rows, thumbnails, strict=True):
+        if picture is not None:
+            storage.write_bytes(folder / f"{row.row}.jpg", picture)
+    found = {"person": person, "rows": described, "searches": searches}
+    storage.write_json(folder / "person.json", found)
+    store.record("export", {"rows": numbers})
+    pictures = sum(picture is not None for picture in thumbnails)
+    return {"rows": len(rows), "pictures": pictures, "searches": len(searches)}
+
+
+def _erase(
+    store: Store,
+    rows: Sequence[Row],
+    action: str,
+    block: bool,
+    receipt: str | os.PathLike[str] | None,
+) -> dict[str, Any]:
+    meta = store.meta()
+    done = store.erase([row.row for row in rows], action, block)
+    told = {
+        "action": action,
+        "gallery": store.place,
+        "purpose": meta.purpose,
+        "controller": meta.controller,
+        "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "rows": [row.row for row in rows],
+        "thumbnails": sum(row.thumbnail_hash is not None for row in rows),
+        "sources_refused_from_now_on": len({row.source_hash for row in rows}) if block else 0,
+        "generation": store.meta().generation,
+        "reid_attn": __version__,
+        **done.proof,
+        "not_reached": list(done.unreachable),
+    }
+    path = Path(receipt or _default_receipt(store, action, told["generation"]))
+    storage.write_json(path, told)
+    digest = sha256(storage.read_bytes(path)).hexdigest()
+    store.record("receipt", {"of": action, "sha256": digest})
+    return told
+
+
+def _default_receipt(store: Store, action: str, generation: int) -> Path:
+    return Path(store.place) / RECEIPTS / f"{action}-{generation:06d}.json"
+
+
+def _described(row: Row) -> dict[str, Any]:
+    """A row as plain values."""
+    hidden = ("source", "source_hash", "key", "vector_hash", "thumbnail_hash", "attributes")
+    plain = {name: value for name, value in asdict(row).items() if name not in hidden}
+    source = os.fsencode(row.source).decode("utf-8", "replace")
+    attributes = json.loads(row.attributes)
+    return {**plain, "source": source, "attributes": attributes}
