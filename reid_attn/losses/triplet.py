@@ -51,7 +51,7 @@ class WeightedTriplet(nn.Module):
     The weighted regularised triplet loss of AGW (Ye et al., TPAMI 2021, arXiv 2001.04193): no
     margin, and every pair counts, the harder ones more. Gradients flow through the weights as well.
     The authors' code differs from their formula: it counts the anchor as a positive of its own, and
-    the 10⁻⁶ in its denominator lets negatives vanish that are farther than about 14.
+    the 10⁻⁶ in its denominator lets negatives vanish that are farther than about 15.
     """
 
     def __init__(self) -> None:
