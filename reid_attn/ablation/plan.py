@@ -93,7 +93,7 @@ class Plan:
     def run(self, row: Row, seed: int, fold: Fold) -> Run:
         """The run of one row, with its folder and settings."""
         name = f"{row.key}-seed{seed}-{fold.name}"
-        data = self.recipe.data.model_copy(update={"source": fold.source})
+        data = self.recipe.data.model_copy(update={"source": fold.source, "test": ""})
         model = self.recipe.model.model_copy(update={"attention": row.attention})
         own = {"name": name, "seed": seed, "data": data, "model": model}
         return Run(row, seed, fold, self.output / "runs" / name, self.recipe.model_copy(update=own))

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from .. import storage
-from ..data import Dataset, load
+from ..data import Dataset, load_settings
 from ..errors import DiskError, Interrupted, LockedError, ReidError, UsageError
 from ..reports.evaluation import METRICS_FILE, Options, evaluate_run
 from ..training import train
@@ -53,7 +53,7 @@ def ablate(plan: Plan, console: Console) -> None:
                 continue
             console.print(f"{number} of {len(runs)}: {run.settings.name}", highlight=False)
             if run.fold.name not in datasets:
-                datasets[run.fold.name] = load(run.fold.source, plan.recipe.data.camera_pattern)
+                datasets[run.fold.name] = load_settings(run.settings.data)
             _attempt(run, datasets[run.fold.name], console)
             write_results(plan, summarise(plan, costs))
 

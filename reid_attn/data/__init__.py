@@ -1,6 +1,6 @@
 """Pictures: which there are, how they are decoded, augmented and put into batches."""
 
-from .dataset import Dataset, Picture
-from .sources import load
+from .dataset import SPLITS, Dataset, Picture
+from .sources import TEST, load, load_settings
 
-__all__ = ["Dataset", "Picture", "load"]
+__all__ = ["SPLITS", "TEST", "Dataset", "Picture", "load", "load_settings"]

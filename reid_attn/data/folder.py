@@ -1,9 +1,10 @@
 """Your own pictures: folders of persons, or a CSV table.
 
 `folder:PATH` is either `PATH/{train,query,gallery}/PERSON/…` or `PATH/PERSON/…`; the camera is
-read from the file name. `csv:FILE` has the columns path, person, camera and, if wanted, split; its
-paths are relative to the table. Persons are named freely (in Unicode's NFC form, so that macOS and
-Linux agree) and numbered from 1 in the order of their names.
+read from the file name, or else from the folders between it and the person's, the inner first: that
+of a camera, or of a track, which one camera saw. `csv:FILE` has the columns path, person, camera
+and, if wanted, split; its paths are relative to the table. Persons are named freely (in Unicode's
+NFC form, so that macOS and Linux agree) and numbered from 1 in the order of their names.
 
 Without splits, every second person trains, from the first name on, and the others are tested: the
 first picture of each camera is a query, the rest is the gallery, such that each query has a picture
@@ -19,12 +20,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import DataError, UsageError
+from ..errors import DataError
 from ..storage import read_bytes
-from .dataset import Dataset, Picture, refuse
-from .images import fault, find
+from .dataset import SPLITS, Dataset, Picture, refuse
+from .images import find
+from .reading import WHOLE, Reading
 
-SPLITS = ("train", "query", "gallery")
 COLUMNS = ("path", "person", "camera")
 
 _CAMERA = re.compile(r"[0-9]{1,9}")
@@ -40,9 +41,9 @@ class _Entry:
     split: str
 
 
-def read_folder(root: Path, camera_pattern: str) -> Dataset:
+def read_folder(root: Path, reading: Reading = WHOLE) -> Dataset:
     """The set of `root`; one `DataError` lists everything that is wrong with it."""
-    pattern = _compile(camera_pattern)
+    reading.pattern()  # a wrong one is refused before anything is read
     if not root.is_dir():
         raise DataError(f"{root} is not a folder: check the path")
     problems: list[str] = []
@@ -50,21 +51,21 @@ def read_folder(root: Path, camera_pattern: str) -> Dataset:
     split = any((root / name).is_dir() for name in SPLITS)
     for name in SPLITS if split else ("",):
         if not (root / name).is_dir():
-            problems.append(f"{name}: the folder is missing")
+            problems += [f"{name}: the folder is missing"] if name in reading.needed else []
             continue
         for path in find(root / name):
-            entry = _from_path(path, root / name, name, pattern, problems)
+            entry = _from_path(path, root / name, name, reading, problems)
             entries += [entry] if entry else []
-    return _build(root, entries, problems)
+    return _build(root, entries, problems, reading)
 
 
-def read_csv(file: Path) -> Dataset:
+def read_csv(file: Path, reading: Reading = WHOLE) -> Dataset:
     """The set of a table; one `DataError` lists everything that is wrong with it."""
     problems: list[str] = []
     entries: list[_Entry] = []
     lines: dict[Path, str] = {}
     for line, cells in _rows(file):
-        entry = _from_row(cells, file.parent, line, problems)
+        entry = _from_row(cells, file.parent, line, reading, problems)
         if entry is None:
             continue
         first = lines.setdefault(entry.path.resolve(), line)
@@ -72,7 +73,7 @@ def read_csv(file: Path) -> Dataset:
             entries.append(entry)
         else:
             problems.append(f"{line}: {entry.path} is already on {first}")
-    return _build(file, entries, problems)
+    return _build(file, entries, problems, reading)
 
 
 def _rows(file: Path) -> list[tuple[str, dict[str, str]]]:
@@ -91,24 +92,13 @@ def _rows(file: Path) -> list[tuple[str, dict[str, str]]]:
     return [(line, {name: row[name].strip() for name in row if name}) for line, row in rows]
 
 
-def _compile(camera_pattern: str) -> re.Pattern[str]:
-    try:
-        pattern = re.compile(camera_pattern)
-    except re.error as error:
-        raise UsageError(f"data.camera_pattern '{camera_pattern}' is wrong: {error}") from error
-    if pattern.groups < 1:
-        raise UsageError(
-            f"data.camera_pattern '{camera_pattern}' has no group (…) around the camera's number"
-        )
-    return pattern
-
-
 def _from_path(
-    path: Path, root: Path, split: str, pattern: re.Pattern[str], problems: list[str]
+    path: Path, root: Path, split: str, reading: Reading, problems: list[str]
 ) -> _Entry | None:
     """The picture `root/PERSON/…/name`, or `None` and one more problem."""
     person, *inner = path.relative_to(root).parts
-    match, reason = pattern.search(path.name), fault(path)
+    pattern, reason = reading.pattern(), reading.fault(path)
+    match = next(filter(None, map(pattern.search, reversed(inner))), None)
     if not inner:
         problems.append(f"{path}: the picture is not in a person's folder")
     elif reason:
@@ -122,10 +112,12 @@ def _from_path(
     return None
 
 
-def _from_row(cells: dict[str, str], folder: Path, line: str, problems: list[str]) -> _Entry | None:
+def _from_row(
+    cells: dict[str, str], folder: Path, line: str, reading: Reading, problems: list[str]
+) -> _Entry | None:
     """The picture of one row, or `None` and more problems."""
     path, split = folder / cells["path"], cells.get("split")
-    reason = fault(path)
+    reason = reading.fault(path)
     found = [f"{line}: {path} {reason}"] if reason else []
     if not cells["person"]:
         found.append(f"{line}: the person is missing")
@@ -140,18 +132,18 @@ def _from_row(cells: dict[str, str], folder: Path, line: str, problems: list[str
     return _Entry(path, person, int(cells["camera"]), split or "")
 
 
-def _build(source: Path, entries: list[_Entry], problems: list[str]) -> Dataset:
+def _build(source: Path, entries: list[_Entry], problems: list[str], reading: Reading) -> Dataset:
     """Number the persons, divide the pictures where no split is given, and check the whole."""
-    people = sorted({entry.person for entry in entries})
-    numbers = {person: number for number, person in enumerate(people, 1)}
+    people = dict(enumerate(sorted({entry.person for entry in entries}), 1))
+    numbers = {person: number for number, person in people.items()}
     if entries and not entries[0].split:
         entries = _divide(entries)
     train, query, gallery = (
         tuple(Picture(e.path, numbers[e.person], e.camera) for e in entries if e.split == name)
         for name in SPLITS
     )
-    dataset = Dataset(source.resolve().name, train, query, gallery, people=tuple(people))
-    refuse(source, problems + dataset.problems())
+    dataset = Dataset(source.resolve().name, train, query, gallery, people=people)
+    refuse(source, problems + dataset.problems(reading.needed))
     return dataset
 
 

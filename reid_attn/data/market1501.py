@@ -7,11 +7,12 @@ ignoring it in every query.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .dataset import Dataset, Picture, refuse
-from .images import fault, is_picture
+from .images import is_picture
+from .reading import WHOLE, Reading
 
 SPLITS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 RELEASE = "Market-1501-v15.09.15"
@@ -24,12 +25,16 @@ DISTRACTOR, JUNK = 0, -1
 _NAME = re.compile(r"(-1|[0-9]{1,9})_c([0-9]{1,9})(?:s[0-9]+)?(?:_.*)?\.[a-z]+", re.I | re.S)
 
 
-def read(root: Path) -> Dataset:
+def read(root: Path, reading: Reading = WHOLE) -> Dataset:
     """The set below `root`; one `DataError` lists everything that is wrong with it."""
     folder = locate(root)
     problems: list[str] = []
-    names = {split: _names(folder / place, problems) for split, place in SPLITS.items()}
-    return build(folder, names, problems)
+    names = {
+        split: _names(folder / place, reading, problems)
+        for split, place in SPLITS.items()
+        if split in reading.needed or (folder / place).is_dir()
+    }
+    return build(folder, names, problems, reading.needed)
 
 
 def locate(root: Path) -> Path:
@@ -48,7 +53,10 @@ def parse_name(name: str) -> tuple[int, int] | None:
 
 
 def build(
-    folder: Path, names: Mapping[str, Iterable[str]], problems: Iterable[str] = ()
+    folder: Path,
+    names: Mapping[str, Iterable[str]],
+    problems: Iterable[str] = (),
+    needed: Sequence[str] = tuple(SPLITS),
 ) -> Dataset:
     """The set whose splits hold the file `names`; nothing is read from the disk.
 
@@ -60,7 +68,7 @@ def build(
     junk = 0
     for split, place in SPLITS.items():
         inside = folder / place
-        for name in sorted(names[split]):
+        for name in sorted(names.get(split, ())):
             parsed = parse_name(name)
             problem = _problem(split, parsed, home.setdefault(name, place))
             if problem or parsed is None:
@@ -71,18 +79,21 @@ def build(
                 pictures[split].append(Picture(inside / name, *parsed))
     train, query, gallery = (tuple(pictures[split]) for split in SPLITS)
     dataset = Dataset("market1501", train, query, gallery, junk)
-    refuse(folder, [*found, *dataset.problems(), *_count_problems(folder, dataset)])
+    found += dataset.problems(needed)
+    if folder.name == RELEASE or len(dataset.labels()) == TRAIN_PERSONS:
+        found += dataset.differences(COUNTS, "Market-1501", needed)
+    refuse(folder, found)
     return dataset
 
 
-def _names(folder: Path, problems: list[str]) -> list[str]:
+def _names(folder: Path, reading: Reading, problems: list[str]) -> list[str]:
     """Names of the pictures in `folder`; what cannot be read goes to `problems`."""
     try:
         names = [path.name for path in folder.iterdir() if is_picture(path.name)]
     except OSError as error:
         problems.append(f"{folder.name}: the folder cannot be read ({error.strerror})")
         return []
-    reasons = {name: fault(folder / name) for name in sorted(names)}
+    reasons = {name: reading.fault(folder / name) for name in sorted(names)}
     problems += [f"{folder.name}/{name} {reason}" for name, reason in reasons.items() if reason]
     return names
 
@@ -94,24 +105,3 @@ def _problem(split: str, parsed: tuple[int, int] | None, home: str) -> str:
     if parsed[0] <= DISTRACTOR and split != "gallery":
         return "only the gallery may hold distractors (0000) and junk (-1)"
     return "" if home == SPLITS[split] else f"a picture of this name is also in {home}"
-
-
-def _count_problems(folder: Path, dataset: Dataset) -> list[str]:
-    """Differences from the published counts, for what must be the published set.
-
-    That is a folder with the name of the release, or one with its number of training persons.
-    """
-    if folder.name != RELEASE and len(dataset.labels()) != TRAIN_PERSONS:
-        return []
-    counts = {
-        "train": len(dataset.train),
-        "query": len(dataset.query),
-        "gallery": len(dataset.gallery),
-        "junk": dataset.junk,
-    }
-    return [
-        f"{split}: {counts[split]:,} pictures instead of the {expected:,} of Market-1501"
-        " (for a part of the set, list it in a CSV file and use csv:FILE)"
-        for split, expected in COUNTS.items()
-        if counts[split] != expected
-    ]

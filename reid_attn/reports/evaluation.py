@@ -10,8 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from .. import storage
-from ..data import Dataset, load
-from ..errors import DataError
+from ..data import SPLITS, TEST, Dataset, load_settings
 from ..evaluation import Metric, costs
 from ..features import FeatureSet, extract_set
 from ..features.baselines import histograms, untrained
@@ -67,9 +66,7 @@ def evaluate_run(run: Path, output: Path, console: Console, options: Options = O
     """Measure a trained run on its own data set or another, print the scores, write the report."""
     trained = load_trained(run, options.checkpoint)
     settings = _settings(trained.settings, options)
-    dataset = load(settings.data.source, settings.data.camera_pattern)
-    if not dataset.query or not dataset.gallery:
-        raise DataError(f"{settings.data.source} has no queries or no gallery to evaluate on")
+    dataset = load_settings(settings.data, SPLITS if options.baselines else TEST)
     trained.network.to(choose_device("auto"))
     features = _extract(trained, dataset, settings, console)
     comparisons, baselines = {}, {}
@@ -119,8 +116,9 @@ def _settings(settings: Settings, options: Options) -> Settings:
     if options.metric is not None:
         changes["metric"] = options.metric
     evaluation = settings.evaluation.model_copy(update=changes)
-    source = options.data or settings.data.source
-    data = settings.data.model_copy(update={"source": source})
+    data = settings.data
+    if options.data:
+        data = data.model_copy(update={"source": options.data, "also_train": (), "test": ""})
     return settings.model_copy(update={"evaluation": evaluation, "data": data})
 
 
@@ -220,10 +218,12 @@ def _failures(queries: Mapping[str, Any]) -> dict[str, Any]:
 
 def _provenance(settings: Settings, trained: Trained, dataset: Dataset) -> dict[str, str]:
     position, evaluation = trained.state["position"], settings.evaluation
+    trained_on = trained.settings.data
     return {
-        "data": settings.data.source,
-        "training data": trained.settings.data.source,
+        "data": settings.data.test or settings.data.source,
+        "training data": ", ".join([trained_on.source, *trained_on.also_train]),
         "junk pictures dropped at load": str(dataset.junk),
+        **({"pictures that cannot be decoded": str(len(dataset.bad))} if dataset.bad else {}),
         "image size": f"{settings.data.height}×{settings.data.width}",
         "feature": evaluation.feature.replace("_", " the "),
         "mirrored picture averaged": "yes" if evaluation.flip else "no",

@@ -31,7 +31,7 @@ def test_split_folders(tmp_path: Path) -> None:
     write(tmp_path, "train/ben/cam1.jpg", "train/ada/x_c2.png", "query/eve/c1.jpg")
     write(tmp_path, "gallery/eve/c2/pic_c2.jpg", "gallery/zoe/c12_b.jpeg", "gallery/eve/notes.txt")
     dataset = data.load(f"folder:{tmp_path}")
-    assert dataset.people == ("ada", "ben", "eve", "zoe")
+    assert dataset.people == {1: "ada", 2: "ben", 3: "eve", 4: "zoe"}
     assert shown(tmp_path, dataset) == {
         "train": [("train/ada/x_c2.png", "ada", 2), ("train/ben/cam1.jpg", "ben", 1)],
         "query": [("query/eve/c1.jpg", "eve", 1)],
@@ -77,7 +77,19 @@ def test_one_name_in_two_unicode_forms_is_one_person(tmp_path: Path) -> None:
     write(tmp_path, f"gallery/{unicodedata.normalize('NFD', name)}/c2.jpg")
     dataset = data.load(f"folder:{tmp_path}")
     assert dataset.query[0].person == dataset.gallery[0].person
-    assert dataset.people == (unicodedata.normalize("NFC", name), "x")
+    assert dataset.people == {1: unicodedata.normalize("NFC", name), 2: "x"}
+
+
+def test_a_folder_for_each_camera_or_track(tmp_path: Path) -> None:
+    """The name comes first, then the innermost folder that has a number."""
+    write(tmp_path, "train/ada/cam3/1.jpg", "train/ada/c4_track7/c5.jpg", "train/ada/c6/day1/1.jpg")
+    write(tmp_path, "train/ada/c7/c8_2/1.jpg", "query/c9/cam1/1.jpg", "gallery/c9/cam2/1.jpg")
+    dataset = data.load(f"folder:{tmp_path}")
+    assert sorted(picture.camera for picture in dataset.train) == [3, 5, 6, 8]
+    assert [picture.camera for picture in dataset.query + dataset.gallery] == [1, 2]
+    write(tmp_path, "train/c1/1.jpg")  # a person's folder tells no camera
+    with pytest.raises(DataError, match=r"1 problem:\n.*train/c1/1\.jpg: no camera number"):
+        data.load(f"folder:{tmp_path}")
 
 
 def test_all_problems_come_at_once(tmp_path: Path) -> None:
