@@ -1,17 +1,21 @@
-"""From pixels to a training tensor: place, mirror, normalise, erase.
+"""What chance does to a training picture: every draw first, and the pixels brought into place.
 
-Every draw comes from the generator that is handed in, so a picture's augmentation depends on
-nothing else.
+All draws of a picture come from the generator that is handed in and from nothing else, and they are
+made before a pixel is read. So it does not matter where the pixels come from, which process places
+them, or which device finishes them (`finish.py`).
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..settings import AugmentSettings
-from .images import MEAN, STD, Pixels, resize
+from .auto_augment import Policy, draw_policy
+from .images import NORMALISATIONS, Pixels
 
 ENLARGEMENT = 9 / 8
 """Random2DTranslation of the RGA recipe: 256×128 is cut out of 288×144."""
@@ -19,76 +23,106 @@ ENLARGE_PROBABILITY = 0.5
 ERASE_ASPECT = (0.3, 1 / 0.3)
 ERASE_TRIES = 100
 
-
-def normalise(pixels: Pixels) -> Tensor:
-    """(H, W, 3) uint8 RGB -> (3, H, W) float32, with the mean and deviation of ImageNet."""
-    image = torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32, order="C"))
-    mean, deviation = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
-    return image.div_(255).sub_(mean).div_(deviation)
+Size = tuple[int, int]
+"""(height, width)."""
 
 
-def augment(
-    pixels: Pixels,
-    settings: AugmentSettings,
-    generator: np.random.Generator,
-    size: tuple[int, int],
-) -> Tensor:
-    """(H, W, 3) uint8 RGB of any size -> (3, height, width) float32, `size` = (height, width)."""
-    if settings.crop == "pad":
-        placed = _pad_and_crop(resize(pixels, size), settings.padding, generator)
-    elif settings.crop == "enlarge":
-        placed = _enlarge_and_crop(pixels, generator, size)
-    else:
-        placed = resize(pixels, size)
-    if generator.random() < settings.flip:
-        placed = placed[:, ::-1]
-    image = normalise(placed)
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """What was drawn for one picture."""
+
+    size: Size
+    """What it is resized to."""
+    corner: tuple[int, int]
+    """Row and column of the window in the resized picture; less than 0 is in the black border."""
+    mirrored: bool
+    erased: tuple[int, int, int, int]
+    """First row, end of the rows, first column, end of the columns; zeros: nothing."""
+    policy: Policy | None
+    """Of AutoAugment, which comes before all the rest."""
+
+
+def draw(settings: AugmentSettings, size: Size, generator: np.random.Generator) -> Draws:
+    """Everything that chance decides for a picture that is trained at `size`."""
+    source, corner = _window(settings, size, generator)
+    mirrored = generator.random() < settings.flip
+    erased = (0, 0, 0, 0)
     if generator.random() < settings.erase:
-        _erase(image, settings, generator)
-    return image
+        erased = _rectangle(settings, size, generator)
+    # Drawn last, so that the other draws are those of runs without it.
+    policy = draw_policy(generator) if generator.random() < settings.auto else None
+    return Draws(source, corner, mirrored, erased, policy)
 
 
-def _pad_and_crop(pixels: Pixels, padding: int, generator: np.random.Generator) -> Pixels:
-    """A black border of `padding` pixels, then a window of the old size anywhere in it."""
-    padded = np.pad(pixels, ((padding, padding), (padding, padding), (0, 0)))
-    height, width, _ = pixels.shape
-    return _window(padded, generator, (height, width))
+def source_sizes(settings: AugmentSettings, size: Size) -> tuple[Size, ...]:
+    """The sizes that `draw` may ask a picture to be resized to."""
+    return (size, _enlarged(size)) if settings.crop == "enlarge" else (size,)
 
 
-def _enlarge_and_crop(
-    pixels: Pixels, generator: np.random.Generator, size: tuple[int, int]
-) -> Pixels:
-    """With probability 1/2 a window of a picture enlarged by 9/8, else the plain resize."""
-    if generator.random() >= ENLARGE_PROBABILITY:
-        return resize(pixels, size)
-    height, width = size
-    larger = (round(height * ENLARGEMENT), round(width * ENLARGEMENT))
-    return _window(resize(pixels, larger), generator, size)
+def place(pixels: Pixels, corner: tuple[int, int], target: Pixels) -> None:
+    """The window of `pixels` that begins at `corner`, into the black array `target`."""
+    to_rows, from_rows = _overlap(corner[0], target.shape[0], pixels.shape[0])
+    to_columns, from_columns = _overlap(corner[1], target.shape[1], pixels.shape[1])
+    target[to_rows, to_columns] = pixels[from_rows, from_columns]
 
 
-def _window(pixels: Pixels, generator: np.random.Generator, size: tuple[int, int]) -> Pixels:
-    """A window of `size`, each place equally likely."""
-    height, width = size
-    top = generator.integers(pixels.shape[0] - height, endpoint=True)
-    left = generator.integers(pixels.shape[1] - width, endpoint=True)
-    return pixels[top : top + height, left : left + width]
+def normalise(pixels: Pixels | Tensor, normalisation: str = "imagenet") -> Tensor:
+    """(…, H, W, 3) uint8 RGB -> (…, 3, H, W) float32: scaled to 0-1, less the mean, over the
+    deviation."""
+    if isinstance(pixels, np.ndarray):
+        pixels = torch.from_numpy(pixels.copy())
+    mean, deviation = (channels(values, pixels.device) for values in NORMALISATIONS[normalisation])
+    planes = pixels.movedim(-1, -3).to(torch.float32, memory_format=torch.contiguous_format)
+    return planes.div_(255).sub_(mean).div_(deviation)
 
 
-def _erase(image: Tensor, settings: AugmentSettings, generator: np.random.Generator) -> None:
-    """Random erasing in place (Zhong et al., arXiv 1708.04896, algorithm 1).
+def channels(values: Sequence[float], device: torch.device) -> Tensor:
+    """One number for each channel, (C, 1, 1); made on the device, which need not be waited for."""
+    return torch.cat([torch.full((1, 1, 1), value, device=device) for value in values])
 
-    A rectangle of `erase_area` of the image and an aspect of 0.3 to 1/0.3; one that does not fit is
-    drawn again, and after 100 tries the image stays whole.
+
+def _overlap(start: int, length: int, available: int) -> tuple[slice, slice]:
+    """Along one side: where in the window there are pixels, and which."""
+    first = max(start, 0)
+    end = max(first, min(start + length, available))
+    return slice(first - start, end - start), slice(first, end)
+
+
+def _window(
+    settings: AugmentSettings, size: Size, generator: np.random.Generator
+) -> tuple[Size, tuple[int, int]]:
+    """The size to resize to, and the corner of a window of `size` in that, or in its border."""
+    if settings.crop == "pad":
+        border = settings.padding
+        top, left = (int(generator.integers(2 * border, endpoint=True)) for _ in size)
+        return size, (top - border, left - border)
+    if settings.crop == "enlarge" and generator.random() < ENLARGE_PROBABILITY:
+        larger = _enlarged(size)
+        spare = (larger[0] - size[0], larger[1] - size[1])
+        top, left = (int(generator.integers(most, endpoint=True)) for most in spare)
+        return larger, (top, left)
+    return size, (0, 0)
+
+
+def _enlarged(size: Size) -> Size:
+    return round(size[0] * ENLARGEMENT), round(size[1] * ENLARGEMENT)
+
+
+def _rectangle(
+    settings: AugmentSettings, size: Size, generator: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """The rectangle of random erasing (Zhong et al., arXiv 1708.04896, algorithm 1).
+
+    It has `erase_area` of the picture and an aspect of 0.3 to 1/0.3; one that does not fit is drawn
+    again, and after 100 tries the picture stays whole.
     """
-    _, height, width = image.shape
+    height, width = size
     for _ in range(ERASE_TRIES):
         area = generator.uniform(*settings.erase_area) * height * width
         aspect = generator.uniform(*ERASE_ASPECT)
         tall, wide = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if tall < height and wide < width:
-            top = generator.integers(height - tall, endpoint=True)
-            left = generator.integers(width - wide, endpoint=True)
-            fill = MEAN if settings.erase_fill == "mean" else (0.0, 0.0, 0.0)
-            patch = image[:, top : top + tall, left : left + wide]
-            patch.copy_(torch.tensor(fill).view(3, 1, 1))
-            return
+            top = int(generator.integers(height - tall, endpoint=True))
+            left = int(generator.integers(width - wide, endpoint=True))
+            return top, top + tall, left, left + wide
+    return 0, 0, 0, 0

@@ -1,167 +1,124 @@
-"""P×K batches: the order depends on seed and epoch alone, the workers only decode."""
+"""Batches: the order depends on seed and epoch alone, the workers only decode and place.
 
-import multiprocessing
-from collections import defaultdict
+A batch of training pictures is made in two halves: `train_batches` reads the pictures and puts them
+in place as uint8, and `finish` mirrors, normalises and erases. Where the second half runs is the
+choice of `augment.where`.
+"""
+
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import data as torch_data
 
-from ..errors import ReidError, UsageError
-from ..settings import BatchSettings, DataSettings, Settings
-from .augment import augment, normalise
+from ..settings import DataSettings, Settings
+from .augment import Draws, draw, normalise, place
+from .auto_augment import AutoAugment
+from .cache import Cache, open_cache
 from .dataset import Dataset
-from .images import decode
-
-HANG_SECONDS = 300
-"""A worker that gives no batch for so long is taken for dead."""
-
-_Item = TypeVar("_Item")
+from .finish import Finish
+from .images import Pixels, decode, resize
+from .sampling import Shard, generator, plan_epoch
+from .sampling import epoch_batches as epoch_batches  # the training loop takes it from here
+from .workers import in_order
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` (N, 3, H, W) float32, `labels` (N,) int64, `indices` into the training pictures."""
+    """The pictures of one step, or the share of this process in them.
+
+    `images` (N, 3, H, W) float32, or (N, H, W, 3) uint8 with `rest` to do; `labels` (N,) int64;
+    `indices` into the training pictures.
+    """
 
     images: Tensor
     labels: Tensor
     indices: list[int]
+    rest: Finish | None = None
+
+    def pin_memory(self) -> "Batch":
+        """The same in memory that a GPU reads directly; torch's loader calls it."""
+        rest = self.rest and self.rest.pin_memory()
+        return replace(self, images=self.images.pin_memory(), rest=rest)
 
 
-def epoch_batches(
-    labels: Sequence[int], batch: BatchSettings, seed: int, epoch: int
-) -> list[list[int]]:
-    """The batches of one epoch: lists of P×K indices into `labels`, K in a row for each person.
-
-    P×K sampling is of Hermans et al. (arXiv 1703.07737); the field made it exhaustive, which is
-    `epoch="images"`: each person's pictures are shuffled and cut into groups of K (a rest waits for
-    another epoch), and P persons with a group left are drawn until there are fewer than P. With
-    `epoch="persons"` each person has one group; what does not fill a batch is left out.
-    `UsageError` when there are fewer persons than P.
-    """
-    generator = _generator(seed, epoch, 0)
-    pictures: dict[int, list[int]] = defaultdict(list)
-    for index, label in enumerate(labels):
-        pictures[label].append(index)
-    if len(pictures) < batch.persons:
-        raise UsageError(
-            f"batch.persons is {batch.persons}, but there are only {len(pictures)} persons to "
-            f"train with: set batch.persons to {len(pictures)} or less"
-        )
-    groups = {}
-    for person in sorted(pictures):
-        cut = _groups(pictures[person], batch.images, generator)
-        groups[person] = cut[:1] if batch.epoch == "persons" else cut
-    batches = []
-    while len(groups) >= batch.persons:
-        drawn = generator.choice(list(groups), batch.persons, replace=False).tolist()
-        batches.append([index for person in drawn for index in groups[person].pop()])
-        groups = {person: left for person, left in groups.items() if left}
-    return batches
+def finish(batch: Batch, device: torch.device) -> Tensor:
+    """The batch's pictures on `device`, (N, 3, H, W) float32, whichever half had to be done."""
+    images = batch.images.to(device, non_blocking=True)
+    return batch.rest(images) if batch.rest else images
 
 
 def train_batches(
-    dataset: Dataset, settings: Settings, epoch: int, first_step: int = 0
+    dataset: Dataset,
+    settings: Settings,
+    epoch: int,
+    first_step: int = 0,
+    *,
+    shard: Shard | None = None,
+    pin: bool = False,
+    cache: Cache | None = None,
 ) -> Iterator[Batch]:
-    """The epoch's batches from `first_step` on, augmented.
+    """The epoch's batches from `first_step` on, augmented; with a `shard` its share of each.
 
-    Each picture's draws come from (seed, epoch, place in the epoch): neither the number of workers
-    nor a resumed epoch changes a value. `DataError` names a picture that cannot be used.
+    Each picture's draws come from (seed, epoch, place in the epoch): neither the number of workers,
+    nor that of processes, nor a resumed epoch changes a value. With `pin` the batches lie in pinned
+    memory. `cache` is what `open_cache` gave; without it, it is opened here, for each epoch anew.
+    `DataError` names a picture that cannot be used.
     """
     classes = dataset.labels()
     labels = [classes[picture.person] for picture in dataset.train]
-    batches = epoch_batches(labels, settings.batch, settings.seed, epoch)
+    batches = plan_epoch(dataset, settings, epoch)
+    share = (shard or Shard()).places(settings.batch)
     size = (settings.data.height, settings.data.width)
+    read = _reader(dataset, settings, cache or open_cache(dataset, settings))
 
     def prepare(step: int) -> Batch:
-        indices = batches[step]
-        first = 1 + step * len(indices)
-        images = [
-            augment(
-                decode(dataset.train[index].path),
-                settings.augment,
-                _generator(settings.seed, epoch, place),
-                size,
-            )
-            for place, index in enumerate(indices, first)
+        indices = batches[step][share]
+        first = 1 + step * len(batches[step]) + share.start
+        draws = [
+            draw(settings.augment, size, generator(settings.seed, epoch, number))
+            for number in range(first, first + len(indices))
         ]
+        pixels = np.zeros((len(indices), *size, 3), np.uint8)
+        for target, index, drawn in zip(pixels, indices, draws, strict=True):
+            place(read(index, drawn), drawn.corner, target)
+        images = torch.from_numpy(pixels)
+        rest = Finish.of(draws, settings.data, settings.augment)
         chosen = torch.tensor([labels[index] for index in indices])
-        return Batch(torch.stack(images), chosen, indices)
+        if settings.augment.where == "worker":
+            return Batch(rest(images), chosen, indices)
+        return Batch(images, chosen, indices, rest)
 
-    return _in_order(prepare, range(first_step, len(batches)), settings.data.workers)
+    return in_order(prepare, range(first_step, len(batches)), settings.data.workers, pin)
 
 
 def evaluation_batches(
-    paths: Sequence[Path | bytes], data: DataSettings, batch: int
+    paths: Sequence[Path | bytes], data: DataSettings, batch: int, *, pin: bool = False
 ) -> Iterator[Tensor]:
     """The pictures in order as (N, 3, H, W) float32; N = `batch`, the last may be smaller."""
     size = (data.height, data.width)
 
     def prepare(start: int) -> Tensor:
-        return torch.stack([normalise(decode(path, size)) for path in paths[start : start + batch]])
+        some = paths[start : start + batch]
+        pixels = np.stack([decode(path, size, data.interpolation) for path in some])
+        return normalise(pixels, data.normalisation)
 
-    return _in_order(prepare, range(0, len(paths), batch), data.workers)
-
-
-def _generator(seed: int, epoch: int, place: int) -> np.random.Generator:
-    """Place 0 orders the epoch; place n belongs to its n-th picture, counted from 1."""
-    return np.random.default_rng((seed, epoch, place))
+    return in_order(prepare, range(0, len(paths), batch), data.workers, pin)
 
 
-def _groups(indices: Sequence[int], images: int, generator: np.random.Generator) -> list[list[int]]:
-    """Shuffled groups of `images`; a person with fewer pictures repeats some in its only group."""
-    shuffled = generator.permutation(indices).tolist()
-    if len(shuffled) < images:
-        shuffled += generator.choice(shuffled, images - len(shuffled)).tolist()
-    return [shuffled[i : i + images] for i in range(0, len(shuffled) - images + 1, images)]
+def _reader(
+    dataset: Dataset, settings: Settings, cache: Cache | None
+) -> Callable[[int, Draws], Pixels]:
+    """How a training picture becomes pixels of the size that was drawn for it."""
+    interpolation = settings.data.interpolation
+    augment = AutoAugment() if settings.augment.auto else None  # once, before the workers start
 
+    def read(index: int, drawn: Draws) -> Pixels:
+        path = dataset.train[index].path
+        if augment and drawn.policy:
+            return resize(augment(decode(path), drawn.policy), drawn.size, interpolation)
+        return cache.read(index, drawn.size) if cache else decode(path, drawn.size, interpolation)
 
-class _Work(torch_data.Dataset[_Item | ReidError]):
-    """What the workers run: one step, one item. A refusal is handed over as a value.
-
-    Raised in a worker it would come back wrapped in that worker's traceback.
-    """
-
-    def __init__(self, prepare: Callable[[int], _Item]) -> None:
-        self.prepare = prepare
-
-    def __getitem__(self, step: int) -> _Item | ReidError:
-        try:
-            return self.prepare(step)
-        except ReidError as error:
-            return error
-
-
-def _in_order(prepare: Callable[[int], _Item], steps: range, workers: int) -> Iterator[_Item]:
-    """`prepare(step)` for each step, in order, in this process or ahead of time in `workers`."""
-    workers = min(workers, len(steps))
-    loader = torch_data.DataLoader(
-        _Work(prepare),
-        batch_size=None,
-        sampler=steps,
-        num_workers=workers,
-        # Forked workers start in milliseconds, which matters as every epoch starts its own.
-        multiprocessing_context=multiprocessing.get_context("fork") if workers else None,
-        generator=torch.Generator(),  # so that nothing is drawn from torch's global one
-        timeout=HANG_SECONDS if workers else 0,
-    )
-    items = iter(loader)
-    while True:
-        try:
-            item = next(items, None)
-        except RuntimeError as error:
-            if not workers:
-                raise
-            raise ReidError(
-                f"a decoding worker stopped ({error}): free some memory or lower data.workers"
-            ) from error
-        if item is None:
-            return
-        if isinstance(item, ReidError):
-            raise item
-        yield item
+    return read

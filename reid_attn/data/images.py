@@ -1,7 +1,7 @@
 """The only decoder: JPEG and PNG in, RGB arrays out, and nothing half read.
 
 A file is judged by its size and its header before a pixel is decoded. One resize (`resize`) serves
-training and search; `PREPROCESSING` names it, and enters the fingerprint of every model.
+training and search; `preprocessing` names it, and enters the fingerprint of every model.
 """
 
 import io
@@ -17,22 +17,22 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError
+from ..settings import DataSettings
 from ..storage import read_bytes
 
 MEAN = (0.485, 0.456, 0.406)
 """Mean of ImageNet in RGB, on the scale 0 to 1."""
 STD = (0.229, 0.224, 0.225)
 """Standard deviation of ImageNet in RGB, on the scale 0 to 1."""
-PREPROCESSING = (
-    "RGB 0-255, EXIF orientation applied, transparency on black, antialiased bilinear resize "
-    f"(Pillow), scaled to 0-1, mean {MEAN}, standard deviation {STD}"
-)
+NORMALISATIONS = {"imagenet": (MEAN, STD), "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))}
+"""Mean and standard deviation by the names of `data.normalisation`."""
 SUFFIXES = (".jpg", ".jpeg", ".png")
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 25_000_000
 
 Pixels = NDArray[np.uint8]
 
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _ORIENTATION_TAG = 0x0112
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -46,7 +46,29 @@ _ORIENTATIONS = {
 _PNG_END = b"IEND\xaeB`\x82"
 
 
-def decode(source: Path | bytes, size: tuple[int, int] | None = None) -> Pixels:
+def decoding(interpolation: str) -> str:
+    """What `decode` does, in one line."""
+    return (
+        "RGB 0-255, EXIF orientation applied, transparency on black, "
+        f"antialiased {interpolation} resize (Pillow)"
+    )
+
+
+def preprocessing(data: DataSettings) -> str:
+    """All that is done to a picture before a network sees it, in one line."""
+    mean, deviation = NORMALISATIONS[data.normalisation]
+    return (
+        f"{decoding(data.interpolation)}, scaled to 0-1, "
+        f"mean {mean}, standard deviation {deviation}"
+    )
+
+
+PREPROCESSING = preprocessing(DataSettings())
+
+
+def decode(
+    source: Path | bytes, size: tuple[int, int] | None = None, interpolation: str = "bilinear"
+) -> Pixels:
     """The picture as (height, width, 3) uint8 RGB, brought to `size` = (height, width) if given.
 
     `DataError` names the file when it is not JPEG or PNG, is larger than `MAX_BYTES` or
@@ -61,22 +83,21 @@ def decode(source: Path | bytes, size: tuple[int, int] | None = None) -> Pixels:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as picture:
-                pixels = np.asarray(_upright(picture, data))
+                image = _upright(picture, data)
+                return np.asarray(image if size is None else _resized(image, size, interpolation))
     except DataError as error:
         _refuse(name, str(error))
     except UnidentifiedImageError:
         _refuse(name, "is neither JPEG nor PNG, or is cut short")
     except Exception as error:  # a damaged file makes the decoders raise nearly anything
         _refuse(name, f"cannot be decoded ({error or type(error).__name__})")
-    return pixels if size is None else resize(pixels, size)
 
 
-def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """`pixels` (H, W, 3) brought to `size` = (height, width): bilinear, antialiased."""
+def resize(pixels: Pixels, size: tuple[int, int], interpolation: str = "bilinear") -> Pixels:
+    """`pixels` (H, W, 3) brought to `size` = (height, width), antialiased."""
     if pixels.shape[:2] == size:
         return pixels
-    height, width = size
-    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+    return np.asarray(_resized(Image.fromarray(pixels), size, interpolation))
 
 
 def encode_jpeg(pixels: Pixels, quality: int = 90) -> bytes:
@@ -119,6 +140,13 @@ def _fault_of_length(length: int) -> str:
     if length == 0:
         return "is empty"
     return f"is larger than {MAX_BYTES // 1_000_000} MB" if length > MAX_BYTES else ""
+
+
+def _resized(image: Image.Image, size: tuple[int, int], interpolation: str) -> Image.Image:
+    height, width = size
+    if image.size == (width, height):
+        return image
+    return image.resize((width, height), _FILTERS[interpolation])
 
 
 def _upright(picture: Image.Image, data: bytes) -> Image.Image:

@@ -1,13 +1,18 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from slow_augment import slow_augment
 from torchvision.transforms import functional
 
-from reid_attn.data.augment import augment, normalise
-from reid_attn.data.images import MEAN, STD, Pixels, resize
-from reid_attn.settings import AugmentSettings
+from reid_attn.data.augment import draw, normalise, place, source_sizes
+from reid_attn.data.finish import Finish
+from reid_attn.data.images import MEAN, NORMALISATIONS, STD, Pixels, resize
+from reid_attn.settings import AugmentSettings, DataSettings
 
 SIZE = (64, 32)
+DATA = DataSettings()
 PLAIN = AugmentSettings(flip=0.0, crop="none", erase=0.0)
 
 
@@ -17,7 +22,21 @@ def pixels() -> Pixels:
     return np.random.default_rng(0).integers(1, 256, (*SIZE, 3), dtype=np.uint8)
 
 
-def draw(pixels: Pixels, settings: AugmentSettings, seed: int) -> torch.Tensor:
+def augment(
+    pixels: Pixels,
+    settings: AugmentSettings,
+    generator: np.random.Generator,
+    size: tuple[int, int],
+    data: DataSettings = DATA,
+) -> torch.Tensor:
+    """All parts in a row, for one picture."""
+    drawn = draw(settings, size, generator)
+    placed = np.zeros((1, *size, 3), np.uint8)
+    place(resize(pixels, drawn.size), drawn.corner, placed[0])
+    return Finish.of([drawn], data, settings)(torch.from_numpy(placed))[0]
+
+
+def augmented(pixels: Pixels, settings: AugmentSettings, seed: int) -> torch.Tensor:
     return augment(pixels, settings, np.random.default_rng(seed), SIZE)
 
 
@@ -26,31 +45,38 @@ def with_(**changes: object) -> AugmentSettings:
 
 
 def test_normalising_agrees_with_torchvision(pixels: Pixels) -> None:
-    expected = functional.normalize(functional.to_tensor(pixels.copy()), MEAN, STD)
-    for view in (pixels, np.ascontiguousarray(pixels[:, ::-1])[:, ::-1]):
-        assert torch.equal(normalise(view), expected)
+    for name, (mean, deviation) in NORMALISATIONS.items():
+        expected = functional.normalize(functional.to_tensor(pixels.copy()), mean, deviation)
+        for view in (pixels, np.ascontiguousarray(pixels[:, ::-1])[:, ::-1]):
+            assert torch.equal(normalise(view, name), expected)
+        assert torch.equal(normalise(torch.tensor(pixels[None]), name)[0], expected)
+    assert torch.equal(
+        normalise(pixels), functional.normalize(functional.to_tensor(pixels.copy()), MEAN, STD)
+    )
 
 
 def test_switched_off_it_only_resizes(pixels: Pixels) -> None:
-    assert torch.equal(draw(pixels, PLAIN, 0), normalise(pixels))
+    assert torch.equal(augmented(pixels, PLAIN, 0), normalise(pixels))
     larger = resize(pixels, (90, 90))
-    assert torch.equal(draw(larger, PLAIN, 0), normalise(resize(larger, SIZE)))
+    assert torch.equal(augmented(larger, PLAIN, 0), normalise(resize(larger, SIZE)))
 
 
 def test_the_generator_decides_everything(pixels: Pixels) -> None:
     for crop in ("pad", "enlarge"):
         settings = AugmentSettings(crop=crop)
         torch.manual_seed(1)
-        first = [draw(pixels, settings, seed) for seed in range(8)]
+        first = [augmented(pixels, settings, seed) for seed in range(8)]
         torch.manual_seed(2)
-        again = [draw(pixels, settings, seed) for seed in range(8)]
+        again = [augmented(pixels, settings, seed) for seed in range(8)]
         assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
         assert not any(torch.equal(first[0], other) for other in first[1:])
 
 
 def test_mirroring(pixels: Pixels) -> None:
-    assert torch.equal(draw(pixels, with_(flip=1.0), 0), normalise(pixels).flip(2))
-    mirrored = [draw(pixels, with_(flip=0.5), seed).equal(normalise(pixels)) for seed in range(200)]
+    assert torch.equal(augmented(pixels, with_(flip=1.0), 0), normalise(pixels).flip(2))
+    mirrored = [
+        augmented(pixels, with_(flip=0.5), seed).equal(normalise(pixels)) for seed in range(200)
+    ]
     assert 70 < sum(mirrored) < 130
 
 
@@ -63,7 +89,7 @@ def test_padding_is_black_and_every_offset_occurs(pixels: Pixels) -> None:
     }
     seen = set()
     for seed in range(300):
-        image = draw(pixels, with_(crop="pad", padding=2), seed)
+        image = augmented(pixels, with_(crop="pad", padding=2), seed)
         found = [place for place, window in windows.items() if torch.equal(window, image)]
         assert len(found) == 1
         seen.update(found)
@@ -75,7 +101,7 @@ def test_enlarging_cuts_from_nine_eighths_half_of_the_time(pixels: Pixels) -> No
     windows = [larger[:, top : top + 64, left : left + 32] for top in range(9) for left in range(5)]
     plain = 0
     for seed in range(200):
-        image = draw(pixels, with_(crop="enlarge"), seed)
+        image = augmented(pixels, with_(crop="enlarge"), seed)
         if torch.equal(image, normalise(pixels)):
             plain += 1
         else:
@@ -91,7 +117,7 @@ def test_erasing_fills_one_rectangle(
     colour = torch.tensor(numbers).view(3, 1, 1)
     shares, aspects = [], []
     for seed in range(300):
-        image = draw(pixels, with_(erase=1.0, erase_fill=fill), seed)
+        image = augmented(pixels, with_(erase=1.0, erase_fill=fill), seed)
         changed = (image != whole).any(0)
         rows, columns = changed.any(1).nonzero(), changed.any(0).nonzero()
         tall, wide = int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)
@@ -108,10 +134,63 @@ def test_erasing_fills_one_rectangle(
 
 def test_erasing_happens_with_its_probability(pixels: Pixels) -> None:
     whole = normalise(pixels)
-    erased = [not draw(pixels, with_(erase=0.3), seed).equal(whole) for seed in range(300)]
+    erased = [not augmented(pixels, with_(erase=0.3), seed).equal(whole) for seed in range(300)]
     assert 60 < sum(erased) < 120
 
 
 def test_what_cannot_fit_is_not_erased(pixels: Pixels) -> None:
-    image = draw(pixels, with_(erase=1.0, erase_area=(1.0, 1.0)), 0)
+    image = augmented(pixels, with_(erase=1.0, erase_area=(1.0, 1.0)), 0)
     assert torch.equal(image, normalise(pixels))
+
+
+@given(
+    settings=st.builds(
+        AugmentSettings,
+        crop=st.sampled_from(["none", "pad", "enlarge"]),
+        padding=st.integers(0, 40),  # also a border wider than the picture
+        flip=st.sampled_from([0.0, 0.5, 1.0]),
+        erase=st.sampled_from([0.0, 0.5, 1.0]),
+        erase_area=st.sampled_from([(0.02, 0.4), (0.02, 0.33), (0.5, 0.9)]),
+        erase_fill=st.sampled_from(["mean", "zero"]),
+        where=st.sampled_from(["worker", "device"]),
+    ),
+    normalisation=st.sampled_from(["imagenet", "half"]),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 30)),
+    seed=st.integers(0, 1000),
+)
+def test_it_is_what_plain_steps_make_of_a_picture(
+    settings: AugmentSettings, normalisation: str, size: tuple[int, int], seed: int
+) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (23, 17, 3), dtype=np.uint8)
+    expected = slow_augment(pixels, settings, np.random.default_rng(seed), size, normalisation)
+    data = DataSettings(normalisation=normalisation)
+    found = augment(pixels, settings, np.random.default_rng(seed), size, data)
+    assert torch.equal(found, expected)
+
+
+@given(
+    crop=st.sampled_from(["none", "pad", "enlarge"]),
+    size=st.tuples(st.integers(32, 400), st.integers(32, 200)),
+    seed=st.integers(0, 1000),
+)
+def test_what_is_drawn_lies_in_the_picture(crop: str, size: tuple[int, int], seed: int) -> None:
+    settings = AugmentSettings(crop=crop, erase=1.0, auto=1.0)
+    drawn = draw(settings, size, np.random.default_rng(seed))
+    assert drawn.size in source_sizes(settings, size)
+    border = settings.padding if crop == "pad" else 0
+    for corner, length, available in zip(drawn.corner, size, drawn.size, strict=True):
+        assert -border <= corner <= available + border - length
+    top, bottom, left, right = drawn.erased
+    assert 0 <= top < bottom <= size[0]
+    assert 0 <= left < right <= size[1]
+
+
+def test_auto_augment_changes_no_other_draw() -> None:
+    for seed in range(20):
+        without = draw(AugmentSettings(), SIZE, np.random.default_rng(seed))
+        with_it = draw(AugmentSettings(auto=1.0), SIZE, np.random.default_rng(seed))
+        assert without.policy is None
+        assert with_it.policy is not None
+        assert (without.size, without.corner, without.mirrored, without.erased) == (
+            (with_it.size, with_it.corner, with_it.mirrored, with_it.erased)
+        )

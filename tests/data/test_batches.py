@@ -1,76 +1,21 @@
-import os
-import signal
-from collections import Counter
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from slow_augment import slow_augment
 
 from reid_attn.data import Dataset, Picture, batches, images
 from reid_attn.data.augment import normalise
-from reid_attn.data.batches import Batch, epoch_batches, evaluation_batches, train_batches
-from reid_attn.errors import DataError, ReidError, UsageError
-from reid_attn.settings import BatchSettings, DataSettings, Settings
+from reid_attn.data.batches import Batch, evaluation_batches, finish, train_batches
+from reid_attn.data.cache import open_cache
+from reid_attn.data.sampling import Shard, plan_epoch
+from reid_attn.errors import DataError, UsageError
+from reid_attn.settings import AugmentSettings, BatchSettings, DataSettings, Settings
 
-LABELS = [person for person, count in enumerate([1, 3, 4, 9, 12, 4, 5]) for _ in range(count)]
-
-
-def plan(epoch: str, seed: int = 0, number: int = 0) -> list[list[int]]:
-    settings = BatchSettings(persons=3, images=4, epoch=epoch)
-    return epoch_batches(LABELS, settings, seed, number)
-
-
-@pytest.mark.parametrize("epoch", ["images", "persons"])
-def test_each_batch_has_p_persons_with_k_pictures(epoch: str) -> None:
-    for number in range(20):
-        for indices in plan(epoch, number=number):
-            persons = [LABELS[i] for i in indices]
-            assert persons == [person for person in persons[::4] for _ in range(4)]
-            assert len(set(persons)) == 3
-            for first in range(0, 12, 4):
-                own = LABELS.count(persons[first])
-                assert len(set(indices[first : first + 4])) == min(4, own)
-
-
-def test_an_epoch_of_images_draws_until_too_few_persons_are_left() -> None:
-    for number in range(20):
-        drawn = plan("images", number=number)
-        groups = Counter({person: max(1, LABELS.count(person) // 4) for person in range(7)})
-        used = Counter(LABELS[i] for indices in drawn for i in indices[::4])
-        left = groups - used
-        assert used <= groups
-        assert len(left) < 3
-        often = Counter(i for indices in drawn for i in indices)
-        assert all(often[i] <= 1 for i in often if LABELS.count(LABELS[i]) >= 4)
-
-
-def test_an_epoch_of_persons_takes_each_once() -> None:
-    for number in range(20):
-        drawn = plan("persons", number=number)
-        assert len(drawn) == 2
-        persons = [LABELS[i] for indices in drawn for i in indices[::4]]
-        assert len(set(persons)) == len(persons) == 6
-
-
-def test_751_persons_make_46_batches() -> None:
-    labels = list(range(751)) * 2
-    settings = BatchSettings(persons=16, images=4, epoch="persons")
-    assert len(epoch_batches(labels, settings, 0, 0)) == 46
-
-
-@pytest.mark.parametrize("epoch", ["images", "persons"])
-def test_seed_and_epoch_decide_the_order(epoch: str) -> None:
-    assert plan(epoch, 1, 2) == plan(epoch, 1, 2)
-    assert plan(epoch, 1, 2) != plan(epoch, 1, 3)
-    assert plan(epoch, 1, 2) != plan(epoch, 2, 2)
-
-
-def test_too_few_persons() -> None:
-    with pytest.raises(UsageError, match=r"batch\.persons is 16, but there are only 7 persons"):
-        epoch_batches(LABELS, BatchSettings(persons=16), 0, 0)
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -87,18 +32,19 @@ def dataset(tmp_path: Path) -> Dataset:
     return Dataset("test", tuple(pictures), (), ())
 
 
-def settings(workers: int = 0, seed: int = 0) -> Settings:
+def settings(workers: int = 0, seed: int = 0, cache: str = "", **augment: Any) -> Settings:
     return Settings(
         seed=seed,
-        data=DataSettings(height=48, width=32, workers=workers),
+        data=DataSettings(height=48, width=32, workers=workers, cache=cache),
         batch=BatchSettings(persons=2, images=2),
+        augment=AugmentSettings(**augment),
     )
 
 
 def equal(first: list[Batch], second: list[Batch]) -> bool:
     return len(first) == len(second) and all(
         a.indices == b.indices
-        and torch.equal(a.images, b.images)
+        and torch.equal(finish(a, CPU), finish(b, CPU))
         and torch.equal(a.labels, b.labels)
         for a, b in zip(first, second, strict=True)
     )
@@ -145,24 +91,22 @@ def test_a_picture_repeated_in_a_batch_is_augmented_twice(dataset: Dataset) -> N
     assert not torch.equal(batch.images[0], batch.images[1])
 
 
-def test_the_order_and_each_picture_have_their_own_draws(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keys = []
-
-    def record(*key: int) -> np.random.Generator:
-        keys.append(key)
-        return np.random.default_rng(key)
-
-    monkeypatch.setattr(batches, "_generator", record)
-    drawn = sum(len(batch.indices) for batch in train_batches(dataset, settings(seed=4), epoch=2))
-    assert keys == [(4, 2, place) for place in range(drawn + 1)]
+@pytest.mark.parametrize("crop", ["pad", "enlarge"])
+def test_a_picture_is_decided_by_seed_epoch_and_place(dataset: Dataset, crop: str) -> None:
+    chosen = settings(seed=4, crop=crop)
+    place = 1
+    for batch in train_batches(dataset, chosen, epoch=2):
+        for image, index in zip(batch.images, batch.indices, strict=True):
+            pixels = images.decode(dataset.train[index].path)
+            generator = np.random.default_rng((4, 2, place))
+            assert torch.equal(image, slow_augment(pixels, chosen.augment, generator, (48, 32)))
+            place += 1
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_torchs_own_generator_is_left_alone(dataset: Dataset, workers: int) -> None:
     before = torch.get_rng_state()
-    list(train_batches(dataset, settings(workers), epoch=0))
+    list(train_batches(dataset, settings(workers, auto=1.0), epoch=0))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -182,36 +126,6 @@ def test_too_few_persons_are_told_before_the_first_batch(dataset: Dataset) -> No
         train_batches(dataset, Settings(), epoch=0)
 
 
-def die(_: Path) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def hang(_: Path) -> None:
-    signal.pause()
-
-
-@pytest.mark.parametrize("fault", [die, hang])
-def test_a_lost_worker_ends_the_epoch(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Path], None]
-) -> None:
-    monkeypatch.setattr(batches, "HANG_SECONDS", 1)
-    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
-    monkeypatch.setattr(batches, "decode", fault)
-    with pytest.raises(ReidError, match=r"a decoding worker stopped .* lower data\.workers"):
-        list(train_batches(dataset, settings(workers=1), epoch=0))
-
-
-def test_an_error_of_the_program_is_not_taken_for_a_lost_worker(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(_: Path) -> None:
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr(batches, "decode", fail)
-    with pytest.raises(RuntimeError, match=r"^a bug$"):
-        list(train_batches(dataset, settings(), epoch=0))
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_evaluation_takes_the_pictures_in_order(dataset: Dataset, workers: int) -> None:
     paths = [picture.path for picture in dataset.train][:7]
@@ -223,3 +137,96 @@ def test_evaluation_takes_the_pictures_in_order(dataset: Dataset, workers: int) 
 
 def test_nothing_to_evaluate() -> None:
     assert list(evaluation_batches([], DataSettings(workers=2), batch=3)) == []
+
+
+def test_interpolation_and_normalisation_are_those_of_the_settings(dataset: Dataset) -> None:
+    data = DataSettings(height=48, width=32, interpolation="bicubic", normalisation="half")
+    plain = AugmentSettings(flip=0.0, crop="none", erase=0.0)
+    paths = [picture.path for picture in dataset.train]
+    (evaluated,) = evaluation_batches(paths, data, batch=len(paths))
+    pixels = [images.decode(path, (48, 32), "bicubic") for path in paths]
+    assert torch.equal(evaluated, normalise(np.stack(pixels), "half"))
+    chosen = Settings(data=data, batch=BatchSettings(persons=2, images=2), augment=plain)
+    for batch in train_batches(dataset, chosen, epoch=0):
+        assert torch.equal(batch.images, evaluated[batch.indices])
+
+
+@pytest.mark.parametrize(("crop", "workers"), [("pad", 0), ("pad", 1), ("enlarge", 0), ("none", 0)])
+def test_where_a_batch_is_finished_changes_nothing(
+    dataset: Dataset, crop: str, workers: int
+) -> None:
+    options: dict[str, Any] = {"crop": crop, "auto": 0.3, "erase_fill": "mean"}
+    expected = list(train_batches(dataset, settings(**options), epoch=1))
+    drawn = list(train_batches(dataset, settings(workers, where="device", **options), epoch=1))
+    assert all(batch.images.dtype == torch.uint8 for batch in drawn)
+    assert equal(expected, drawn)
+    assert equal(expected, drawn)  # to finish a batch leaves it as it is
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_finishes_a_batch_as_a_worker_does(dataset: Dataset) -> None:
+    expected = train_batches(dataset, settings(), epoch=1)
+    drawn = train_batches(dataset, settings(where="device"), epoch=1, pin=True)
+    for one, other in zip(expected, drawn, strict=True):
+        assert other.images.is_pinned()
+        torch.testing.assert_close(finish(other, torch.device("cuda")).cpu(), one.images)
+
+
+@pytest.mark.parametrize("where", ["worker", "device"])
+@pytest.mark.parametrize("size", [2, 4])
+def test_several_processes_see_the_pictures_of_one(dataset: Dataset, size: int, where: str) -> None:
+    batch = BatchSettings(persons=4, images=2)
+    chosen = settings(where=where, crop="enlarge", auto=0.3).model_copy(update={"batch": batch})
+    whole = list(train_batches(dataset, chosen, epoch=3))
+    shares = [
+        list(train_batches(dataset, chosen, epoch=3, shard=Shard(rank, size)))
+        for rank in range(size)
+    ]
+    assert len(whole) >= 2
+    for one, *parts in zip(whole, *shares, strict=True):
+        assert [index for part in parts for index in part.indices] == one.indices
+        assert torch.equal(torch.cat([part.labels for part in parts]), one.labels)
+        finished = torch.cat([finish(part, CPU) for part in parts])
+        assert torch.equal(finished, finish(one, CPU))
+    rest = train_batches(dataset, chosen, epoch=3, first_step=1, shard=Shard(1, size))
+    assert equal(list(rest), shares[1][1:])
+
+
+def test_processes_that_cannot_share_a_batch(dataset: Dataset) -> None:
+    with pytest.raises(UsageError, match="3 processes cannot share equally"):
+        train_batches(dataset, settings(), epoch=0, shard=Shard(0, 3))
+
+
+@pytest.mark.parametrize(
+    ("crop", "where", "workers"),
+    [("pad", "worker", 0), ("pad", "device", 1), ("enlarge", "device", 0), ("none", "worker", 0)],
+)
+def test_a_cache_changes_nothing(
+    dataset: Dataset, tmp_path: Path, crop: str, where: str, workers: int
+) -> None:
+    options: dict[str, Any] = {"crop": crop, "auto": 0.3, "where": where}
+    expected = list(train_batches(dataset, settings(**options), epoch=1))
+    cached = settings(workers, cache=str(tmp_path / "cache"), **options)
+    assert equal(expected, list(train_batches(dataset, cached, epoch=1)))
+    cache = open_cache(dataset, cached)
+    assert equal(expected, list(train_batches(dataset, cached, epoch=1, cache=cache)))
+
+
+def test_with_a_cache_only_auto_augment_decodes(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(cache=str(tmp_path / "cache"), crop="enlarge")
+    cache = open_cache(dataset, chosen)
+    monkeypatch.setattr(batches, "decode", None)
+    assert list(train_batches(dataset, chosen, epoch=0, cache=cache))
+
+
+def test_balanced_cameras_come_from_the_data_set(dataset: Dataset) -> None:
+    batch = BatchSettings(persons=2, images=2, cameras="balanced")
+    chosen = settings().model_copy(update={"batch": batch})
+    same = [Picture(picture.path, picture.person, picture.camera // 4) for picture in dataset.train]
+    seen = Dataset("test", tuple(same), (), ())
+    drawn = [batch.indices for batch in train_batches(seen, chosen, epoch=0)]
+    assert drawn == plan_epoch(seen, chosen, 0)
+    groups = [indices[i : i + 2] for indices in drawn for i in (0, 2)]
+    assert sum(len({same[i].camera for i in group}) for group in groups) > len(groups)

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from reid_attn.data import images
-from reid_attn.data.images import Pixels, decode, encode_jpeg, find, resize
+from reid_attn.data.images import Pixels, decode, encode_jpeg, find, preprocessing, resize
 from reid_attn.errors import DataError
+from reid_attn.settings import DataSettings
 
 
 @pytest.fixture
@@ -167,12 +168,30 @@ def test_the_error_names_the_file(tmp_path: Path) -> None:
         decode(Path("a\0b.jpg"))
 
 
-def test_resizing_is_pillows_antialiased_bilinear(pixels: Pixels) -> None:
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_resizing_is_pillows_antialiased_one(pixels: Pixels, interpolation: str) -> None:
     data = save(Image.fromarray(pixels), "PNG")
-    for height, width in ((16, 9), (100, 80)):
-        expected = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
-        np.testing.assert_array_equal(decode(data, (height, width)), np.asarray(expected))
-    np.testing.assert_array_equal(resize(pixels, (64, 32)), pixels)
+    for height, width in ((16, 9), (100, 80), (64, 32)):
+        resample = Image.Resampling[interpolation.upper()]
+        expected = np.asarray(Image.fromarray(pixels).resize((width, height), resample))
+        for found in (
+            decode(data, (height, width), interpolation),
+            resize(pixels, (height, width), interpolation),
+        ):
+            np.testing.assert_array_equal(found, expected)
+    if interpolation == "bilinear":
+        np.testing.assert_array_equal(resize(pixels, (16, 9)), decode(data, (16, 9), "bilinear"))
+
+
+def test_the_preprocessing_of_old_models_reads_as_it_did() -> None:
+    assert preprocessing(DataSettings()) == (
+        "RGB 0-255, EXIF orientation applied, transparency on black, antialiased bilinear resize "
+        "(Pillow), scaled to 0-1, mean (0.485, 0.456, 0.406), "
+        "standard deviation (0.229, 0.224, 0.225)"
+    )
+    other = preprocessing(DataSettings(interpolation="bicubic", normalisation="half"))
+    assert "antialiased bicubic resize" in other
+    assert other.endswith("mean (0.5, 0.5, 0.5), standard deviation (0.5, 0.5, 0.5)")
 
 
 def test_shrinking_averages() -> None:
