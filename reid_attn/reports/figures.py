@@ -88,7 +88,7 @@ def training_curves(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     exponent = _exponent([row["learning_rate"] for row in train if "learning_rate" in row])
     rate = _curve(train, "learning_rate", "learning rate", 10.0**-exponent)
     panels = {
-        "Loss": [_curve(train, key, key) for key in ("total", "identity", "triplet")],
+        "Loss": [_curve(train, key, key.replace("_", " ")) for key in _TERMS],
         "Training accuracy and validation (%)": scores,
         f"Learning rate (×10{str(exponent).translate(_SUPERSCRIPT)})": [rate],
     }
@@ -130,6 +130,10 @@ def sorted_curve(values: Sequence[float]) -> str:
     return svg_text(figure)
 
 
+_TERMS = (
+    *("total", "identity", "triplet", "center", "circle"),
+    *("multi_similarity", "supervised_contrastive"),
+)
 _SCORES = {"rank1": "Rank-1", "mAP": "mAP"}
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
