@@ -59,7 +59,6 @@ def _twice(lists: Iterable[tuple[str, Sequence[Picture]]]) -> Iterator[str]:
             if parent not in folders:
                 folders[parent] = parent.resolve()
             places[folders[parent] / picture.path.name] = name
-        yield from (
-            f"{place} of {name} is in {homes[place]} too" for place in places.keys() & homes
-        )
+        shared = [place for place in places if place in homes]
+        yield from (f"{place} of {name} is in {homes[place]} too" for place in shared)
         homes |= places

@@ -3,12 +3,12 @@
 Four lists hold lines such as `0000/0000_000_01_0303morning_0015_0.jpg 0`: a path, whose third field
 is the camera, and the person. Persons count from 0 in the training lists and from 0 again in those
 of the test, and are not the same people: here the training persons follow those of the test, and
-both are called as they are written, `train/0` and `test/0`.
+both have names as they are written, `train/0000` and `test/0000`.
 
 The release divides its 32,621 training pictures into `list_train.txt` (30,248) and `list_val.txt`
-(2,373). Bag of tricks, AGW, torchreid and fast-reid train on the first alone, which `msmt17` is;
-TransReID and CLIP-ReID on both, which `msmt17-trainval` is. What torchreid calls combine-all adds
-query and gallery as well: `all:msmt17-trainval`.
+(2,373). The codes of bag of tricks, AGW, torchreid and fast-reid train on the first alone, which
+`msmt17` is; that of CLIP-ReID on both, which `msmt17-trainval` is. What torchreid and fast-reid
+call combine-all adds query and gallery as well: `all:msmt17-trainval`.
 """
 
 import re
