@@ -36,17 +36,18 @@ def run(arguments: argparse.Namespace) -> None:
     """Train or resume, then evaluate the last checkpoint."""
     from rich.console import Console
 
-    from ..data import load
+    from ..data import load_settings
     from ..reports.evaluation import evaluate_run
-    from ..training import train
+    from ..training import join_processes, train
 
-    settings, folder = _resumed(arguments) if arguments.resume else _fresh(arguments)
-    dataset = load(settings.data.source, settings.data.camera_pattern)
-    if arguments.overwrite:
-        _remove_run(folder)
-    console = Console()
-    train(settings, dataset, folder, console)
-    if dataset.query and dataset.gallery:
+    console, chosen = Console(), _resumed if arguments.resume else _fresh
+    with join_processes() as processes:
+        settings, folder = processes.from_first(lambda: chosen(arguments))
+        dataset = processes.from_first(lambda: load_settings(settings.data))
+        if arguments.overwrite:
+            processes.on_first(lambda: _remove_run(folder))
+        train(settings, dataset, folder, console, processes)
+    if processes.first and dataset.query and dataset.gallery:
         evaluate_run(folder, folder, console)
 
 

@@ -17,7 +17,8 @@ from ..settings import Settings
 from .average import WeightAverage
 from .batch_norm import synchronise
 from .compiler import compiled
-from .optimizer import build_optimizer, freeze, set_rate
+from .freezing import Freezer
+from .optimizer import build_optimizer, set_rate
 from .processes import Processes
 
 Phase = Callable[[str], AbstractContextManager[Any]]
@@ -77,7 +78,7 @@ class Learner:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.phase: Phase = nullcontext
         self._forward = compiled(network, console) if training.compile else network
-        self._frozen = False
+        self._freezer = Freezer(network)
 
     @property
     def result(self) -> Network:
@@ -89,10 +90,7 @@ class Learner:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         self.network.train()
-        frozen = step < self.settings.schedule.freeze_steps
-        if frozen or self._frozen:
-            freeze(self.network, frozen)
-        self._frozen = frozen
+        self._freezer.set(step < self.settings.schedule.freeze_steps)
 
     def backward(self, batch: Batch, share: float) -> dict[str, float]:
         """Add `share` of the batch's gradient; returns the loss, its terms and the accuracy."""

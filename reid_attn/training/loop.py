@@ -16,6 +16,7 @@ from ..data import Dataset
 from ..data.batches import Batch, train_batches
 from ..data.cache import open_cache
 from ..data.sampling import Shard, plan_epoch
+from ..data.screening import listing, summary
 from ..errors import DataError, Interrupted
 from ..features import FeatureSet
 from ..settings import Settings, dump
@@ -30,6 +31,7 @@ from .progress import training_progress
 from .schedule import learning_rate, steps_done
 
 SETTINGS = "settings.yaml"
+BAD_PICTURES = "bad_pictures.txt"
 
 
 def train(
@@ -91,6 +93,9 @@ class _Training:
         self.log = MetricLog(self.run, self.settings.training.tensorboard)
         self.log.cut(self.position.log_rows)
         storage.write_text(self.run / SETTINGS, dump(self.settings))
+        if self.dataset.bad:
+            storage.write_text(self.run / BAD_PICTURES, listing(self.dataset.bad))
+            self.console.print(summary(self.dataset.bad), markup=False, highlight=False)
 
     def go(self) -> None:
         """All epochs that are left."""

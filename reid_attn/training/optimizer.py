@@ -3,7 +3,9 @@
 import torch
 from torch import nn
 
+from ..errors import UsageError
 from ..models import Network
+from ..models.resnet import ResNet50
 from ..settings import OptimizerSettings
 
 FACTOR = "factor"
@@ -17,8 +19,14 @@ def build_optimizer(network: Network, settings: OptimizerSettings) -> torch.opti
 
     On a GPU all parameters are updated by one kernel (`fused`). On a CPU that would be faster too,
     but rounds otherwise, and a run would not repeat older ones bit for bit.
+
+    Raises:
+        UsageError: `layer_decay` for a backbone whose stages are not known.
     """
-    own = network.backbone.own_keys()
+    backbone = network.backbone
+    if settings.layer_decay < 1 and not isinstance(backbone, ResNet50):
+        raise UsageError("optimizer.layer_decay needs the stages of a resnet50: set it to 1")
+    own = backbone.own_keys()
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
@@ -40,21 +48,6 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Give every group its share of the schedule's `rate`."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group[FACTOR]
-
-
-def freeze(network: Network, frozen: bool) -> None:
-    """Let the backbone's own layers stand still, or learn again; the network is in training mode.
-
-    Still are their weights and, as in fast-reid, their batch norms, which use the statistics they
-    came with. Attention blocks and all that follows the backbone learn.
-    """
-    own = network.backbone.own_keys()
-    for name, parameter in network.backbone.named_parameters():
-        if name in own:
-            parameter.requires_grad_(not frozen)
-    for name, module in network.backbone.named_modules():
-        if f"{name}.running_mean" in own:
-            module.train(not frozen)
 
 
 def _stages_after(name: str, own: set[str]) -> int:

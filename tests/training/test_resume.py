@@ -15,16 +15,18 @@ from torch import Tensor
 from reid_attn import storage
 from reid_attn.data import load
 from reid_attn.errors import DamagedError, Interrupted, LockedError
-from reid_attn.models.weights import WEIGHTS, from_bytes
-from reid_attn.settings import Settings, dump
+from reid_attn.models import build_network
+from reid_attn.models.weights import WEIGHTS, from_bytes, to_bytes
+from reid_attn.settings import Settings, dump, resolve
 from reid_attn.training import loop, read_log, train
+from reid_attn.training.checkpoint import TENSORS
 
 QUIET = Console(quiet=True)
 
 
-def weights(run: Path) -> dict[str, Tensor]:
+def weights(run: Path, name: str = WEIGHTS) -> dict[str, Tensor]:
     files = storage.read_generation(run, storage.current_generation(run))
-    return from_bytes(files[WEIGHTS], "test")
+    return from_bytes(files[name], "test")
 
 
 def equal(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
@@ -68,6 +70,77 @@ def test_stopped_at_any_step(
     train(tiny, dataset, run, QUIET)
     assert equal(weights(run), weights(trained))
     assert without_clock(run) == without_clock(trained)
+
+
+EVERYTHING = {
+    "loss": {"center": 0.01},
+    "optimizer": {"ema": 0.9, "accumulate": 2, "clip": 1.0, "layer_decay": 0.8, "bias_factor": 2.0},
+    "schedule": {"per": "epoch", "warmup_steps": 3, "flat_epochs": 1, "freeze_steps": 2},
+}
+
+
+def with_everything(tiny: Settings) -> Settings:
+    values = tiny.model_dump(mode="json")
+    for group, changes in EVERYTHING.items():
+        values[group] |= changes
+    return resolve(values, "test")
+
+
+def test_stopped_with_averages_accumulation_freezing_and_centers(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two epochs of five batches are 2 · 3 steps; one is stopped in its first four, one never."""
+    settings = with_everything(tiny)
+    dataset = load(settings.data.source)
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    train(settings, dataset, whole, QUIET)
+    for _ in range(4):
+        with monkeypatch.context() as patch:
+            interrupt_at(patch, 1, signal.SIGTERM)
+            with pytest.raises(Interrupted):
+                train(settings, dataset, broken, QUIET)
+    train(settings, dataset, broken, QUIET)
+    assert equal(weights(broken), weights(whole))
+    assert equal(weights(broken, TENSORS), weights(whole, TENSORS))
+    assert without_clock(broken) == without_clock(whole)
+    raw = weights(whole, TENSORS)["raw.classifier.weight"]
+    assert not torch.equal(raw, weights(whole)["classifier.weight"])
+
+
+def test_an_optimizer_that_was_stored_by_number_goes_on(
+    tiny: Settings, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the first version wrote it: the parameters that learn, counted in their order."""
+    run, dataset = tmp_path / "run", load(tiny.data.source)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 6, signal.SIGINT)
+        with pytest.raises(Interrupted):
+            train(tiny, dataset, run, QUIET)
+    files = storage.read_generation(run, storage.current_generation(run))
+    network = build_network(tiny, 6)
+    numbers = {
+        n: i for i, (n, p) in enumerate(x for x in network.named_parameters() if x[1].requires_grad)
+    }
+    tensors = {}
+    for key, tensor in from_bytes(files[TENSORS], "test").items():
+        name, _, entry = key.removeprefix("optimizer.").rpartition(".")
+        tensors[f"optimizer.{numbers[name]}.{entry}" if name in numbers else key] = tensor
+    assert "optimizer.0.exp_avg" in tensors
+    storage.write_generation(run, files | {TENSORS: to_bytes(tensors)})
+    train(tiny, dataset, run, QUIET)
+    assert equal(weights(run), weights(trained))
+
+
+def test_an_optimizer_of_another_network_is_refused(
+    tiny: Settings, trained: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    files = storage.read_generation(run, storage.current_generation(run))
+    tensors = from_bytes(files[TENSORS], "test") | {"optimizer.lost.exp_avg": torch.zeros(1)}
+    storage.write_generation(run, files | {TENSORS: to_bytes(tensors)})
+    with pytest.raises(DamagedError, match=r"'lost\.exp_avg' is unknown"):
+        train(tiny, load(tiny.data.source), run, QUIET)
 
 
 def test_every_step_twice_interrupted(
