@@ -9,7 +9,7 @@ authors of RGA have them too.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,22 +83,8 @@ def _protocol(path: Path, inside: Path) -> dict[str, tuple[Picture, ...]]:
     names = read_texts(path, ["filelist"])["filelist"]
     arrays = read_numbers(path, ["labels", *INDICES.values()])
     columns = {name: whole_column(array, name, path) for name, array in arrays.items()}
+    refuse(path, _protocol_problems(names, columns))
     labels = columns["labels"]
-    problems = [
-        f"filelist: '{name}' is not like 1_001_1_01.png"
-        for name in names
-        if parse_name(name) is None
-    ]
-    if labels.shape != (len(names),):
-        problems.append(f"labels: {labels.size} for {len(names)} names")
-    elif labels.size and labels.min() < 1:
-        problems.append("labels: they must count from 1")
-    problems += [
-        f"{index}: it must hold numbers from 1 to {len(names)}, each once"
-        for index in INDICES.values()
-        if not _numbers_of(columns[index], len(names))
-    ]
-    refuse(path, problems)
     return {
         split: tuple(
             Picture(inside / names[row], int(labels[row]), parse_name(names[row]) or 0)
@@ -108,10 +94,23 @@ def _protocol(path: Path, inside: Path) -> dict[str, tuple[Picture, ...]]:
     }
 
 
-def _numbers_of(index: NDArray[Any], count: int) -> bool:
-    """Whether `index` holds different numbers from 1 to `count`."""
-    within = index.ndim == 1 and bool(((index >= 1) & (index <= count)).all())
-    return within and len(np.unique(index)) == len(index)
+def _protocol_problems(names: Sequence[str], columns: Mapping[str, NDArray[Any]]) -> list[str]:
+    """Names that are not of the set, labels that are none, rows that are not there or twice."""
+    wrong = [name for name in names if parse_name(name) is None]
+    problems = [f"filelist: '{name}' is not like 1_001_1_01.png" for name in wrong]
+    if len(set(names)) < len(names):
+        problems.append("filelist: a name is there twice")
+    labels = columns["labels"]
+    if labels.shape != (len(names),) or labels.min(initial=1) < 1:
+        problems.append(f"labels: they must be {len(names)} numbers from 1 on")
+    rows = [columns[index] for index in INDICES.values()]
+    for index, column in zip(INDICES.values(), rows, strict=True):
+        if column.ndim != 1 or column.min(initial=1) < 1 or column.max(initial=1) > len(names):
+            problems.append(f"{index}: it must hold numbers from 1 to {len(names)}")
+    taken = np.concatenate([column.reshape(-1) for column in rows])
+    if len(np.unique(taken)) < len(taken):
+        problems.append(f"{', '.join(INDICES.values())}: they hold a number twice")
+    return problems
 
 
 def _written(folder: Path, boxes: Boxes, paths: Collection[Path]) -> list[str]:

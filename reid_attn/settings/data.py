@@ -13,7 +13,7 @@ class DataSettings(Group):
     source: str = "market1501:data/market1501"
     """`FORMAT:PATH`; the formats stand in `docs/data.md`."""
     also_train: tuple[str, ...] = ()
-    """Further sets whose training pictures are added; their persons are other people."""
+    """Further sets whose training pictures are added (`all:…`: all); they show other people."""
     test: str = ""
     """A set whose query and gallery are used instead of those of `source`; empty: its own."""
     height: Annotated[int, Field(ge=32)] = 256
@@ -25,7 +25,8 @@ class DataSettings(Group):
     normalisation: Literal["imagenet", "half"] = "imagenet"
     """Mean and deviation that pictures are normalised with; `half`: 0.5 for each (many ViTs)."""
     camera_pattern: str = r"(?<![A-Za-z])c(?:am)?(\d+)"
-    """For `folder`: where a file's name holds its camera (first group, decimal)."""
+    """For `folder`: where a name holds the camera (first group, decimal): the file's, else that of
+    a folder between it and the person's."""
     bad_pictures: Literal["refuse", "skip"] = "refuse"
     """`skip` leaves out those that cannot be decoded, names and counts them."""
     cache: str = ""

@@ -184,14 +184,16 @@ def test_an_archive_of_other_boxes_or_of_no_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"labels": [1, 2]}, "labels: 2 for 5 names"),
-        ({"labels": [0, 0, 2, 2, 2]}, "labels: they must count from 1"),
-        ({"train_idx": [0, 1]}, "train_idx: it must hold numbers from 1 to 5, each once"),
-        ({"query_idx": [6]}, "query_idx: it must hold numbers from 1 to 5, each once"),
-        ({"gallery_idx": [4, 4]}, "gallery_idx: it must hold numbers from 1 to 5, each once"),
+        ({"labels": [1, 2]}, "labels: they must be 5 numbers from 1 on"),
+        ({"labels": [0, 0, 2, 2, 2]}, "labels: they must be 5 numbers from 1 on"),
+        ({"train_idx": [0, 1]}, "train_idx: it must hold numbers from 1 to 5"),
+        ({"query_idx": [6]}, "query_idx: it must hold numbers from 1 to 5"),
+        ({"query_idx": []}, "query_idx: it must hold numbers from 1 to 5"),
+        ({"gallery_idx": [4, 4]}, "train_idx, query_idx, gallery_idx: they hold a number twice"),
+        ({"gallery_idx": [3, 4]}, "train_idx, query_idx, gallery_idx: they hold a number twice"),
+        ({"filelist": [NAMES[1], *NAMES[1:]]}, "filelist: a name is there twice"),
         ({"filelist": ["../evil.png", *NAMES[1:]]}, "filelist: '../evil.png' is not like 1_001"),
         ({"labels": [1, 1, 1, 2, 2]}, "person 1 is in train and in the test"),
-        ({"query_idx": []}, "query_idx: it must hold numbers from 1 to 5, each once"),
     ],
 )
 def test_a_wrong_protocol(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
