@@ -21,7 +21,6 @@ from .dataset import Dataset
 from .finish import Finish
 from .images import Pixels, decode, resize
 from .sampling import Shard, generator, plan_epoch
-from .sampling import epoch_batches as epoch_batches  # the training loop takes it from here
 from .workers import in_order
 
 
@@ -40,8 +39,9 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """The same in memory that a GPU reads directly; torch's loader calls it."""
+        images, labels = self.images.pin_memory(), self.labels.pin_memory()
         rest = self.rest and self.rest.pin_memory()
-        return replace(self, images=self.images.pin_memory(), rest=rest)
+        return replace(self, images=images, labels=labels, rest=rest)
 
 
 def finish(batch: Batch, device: torch.device) -> Tensor:
@@ -117,7 +117,7 @@ def _reader(
 
     def read(index: int, drawn: Draws) -> Pixels:
         path = dataset.train[index].path
-        if augment and drawn.policy:
+        if augment and drawn.policy:  # which comes before the resize: the cache cannot serve it
             return resize(augment(decode(path), drawn.policy), drawn.size, interpolation)
         return cache.read(index, drawn.size) if cache else decode(path, drawn.size, interpolation)
 

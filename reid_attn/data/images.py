@@ -63,9 +63,6 @@ def preprocessing(data: DataSettings) -> str:
     )
 
 
-PREPROCESSING = preprocessing(DataSettings())
-
-
 def decode(
     source: Path | bytes, size: tuple[int, int] | None = None, interpolation: str = "bilinear"
 ) -> Pixels:

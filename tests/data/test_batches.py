@@ -163,6 +163,19 @@ def test_where_a_batch_is_finished_changes_nothing(
     assert equal(expected, drawn)  # to finish a batch leaves it as it is
 
 
+@pytest.mark.parametrize("where", ["worker", "device"])
+def test_pinning_changes_the_memory_alone(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    pinned: list[torch.Tensor] = []
+    monkeypatch.setattr(
+        torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self.clone()
+    )
+    drawn = list(train_batches(dataset, settings(where=where), epoch=1))
+    assert equal(drawn, [batch.pin_memory() for batch in drawn])
+    assert len(pinned) == len(drawn) * (2 if where == "worker" else 4)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_finishes_a_batch_as_a_worker_does(dataset: Dataset) -> None:
     expected = train_batches(dataset, settings(), epoch=1)
