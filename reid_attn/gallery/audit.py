@@ -94,7 +94,7 @@ def _texts(folder: Path) -> list[bytes]:
     if not path.exists():
         return []
     try:
-        return storage.read_bytes(path).removesuffix(b"\n").split(b"\n")
+        return storage.read_bytes(path).splitlines()
     except DataError as error:
         raise DamagedError(str(error)) from error
 

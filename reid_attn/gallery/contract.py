@@ -44,6 +44,24 @@ class Found(NamedTuple):
     row: Row
 
 
+class Summary(NamedTuple):
+    """A store in numbers."""
+
+    meta: Meta
+    persons: int
+    cameras: int
+    tracks: int
+    expired: int
+    erased: int
+    """Sources that may not come back."""
+    bytes: int
+    cache: str
+    """Whether what is searched is up to date with the rows: `fresh`, `stale` or `absent`."""
+    rebuild_seconds: float | None
+    store: dict[str, Any]
+    """What else the store has to say."""
+
+
 class Erasure(NamedTuple):
     """What erasing has done, for the receipt."""
 
@@ -127,11 +145,8 @@ class Store(Protocol):
         Equal scores by number. Fewer than `k` only when no more are meant. All from one state.
         """
 
-    def counts(self) -> dict[str, int]:
-        """`persons`, `cameras`, `tracks`, `expired` and `erased` (sources that are refused)."""
-
-    def figures(self) -> dict[str, Any]:
-        """What else there is to say of the store: bytes, index, and what it was measured at."""
+    def summary(self) -> Summary:
+        """The gallery in numbers, all of one state."""
 
     # Care ------------------------------------------------------------------------------------
 

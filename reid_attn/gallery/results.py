@@ -132,15 +132,15 @@ class Stats:
 
 def figures(store: Store) -> Stats:
     """The gallery of `store` in figures."""
-    meta, more, counts = store.meta(), dict(store.figures()), store.counts()
-    measured = meta.calibration or {}
+    found = store.summary()
+    meta = found.meta
     return Stats(
         rows=meta.rows,
-        persons=counts["persons"],
-        cameras=counts["cameras"],
-        tracks=counts["tracks"],
-        expired=counts["expired"],
-        erased=counts["erased"],
+        persons=found.persons,
+        cameras=found.cameras,
+        tracks=found.tracks,
+        expired=found.expired,
+        erased=found.erased,
         dimension=meta.dimension,
         fingerprint=meta.fingerprint,
         generation=meta.generation,
@@ -152,9 +152,9 @@ def figures(store: Store) -> Stats:
         keep_days=meta.keep_days,
         until=meta.until,
         pictures=meta.pictures,
-        threshold=measured.get("threshold"),
-        bytes=more.pop("bytes"),
-        cache=more.pop("cache"),
-        rebuild_seconds=more.pop("rebuild_seconds"),
-        store=more,
+        threshold=(meta.calibration or {}).get("threshold"),
+        bytes=found.bytes,
+        cache=found.cache,
+        rebuild_seconds=found.rebuild_seconds,
+        store=found.store,
     )

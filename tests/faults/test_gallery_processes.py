@@ -26,6 +26,20 @@ with Gallery.open(folder) as gallery:
         add(gallery, f"{writer}-{number}")
 """
 
+READ = """
+import select
+reads = 0
+with Gallery.open(sys.argv[1]) as gallery:
+    while not select.select([sys.stdin], [], [], 0)[0] or not reads:
+        stats = gallery.stats()
+        assert (stats.rows, stats.generation) == (stats.persons, 1 + stats.rows), stats
+        if stats.rows:
+            found = gallery.search(vector("a-0"), 3)
+            assert len({hit.row for hit in found}) == len(found) >= min(3, stats.rows), found
+        reads += 1
+print(reads)
+"""
+
 HOLD = """
 with Gallery.open(sys.argv[1]) as gallery, gallery.store._connection.transaction("IMMEDIATE"):
     print("held", flush=True)
@@ -57,7 +71,7 @@ def persons(gallery):
         return [row.person for row in records.rows(gallery.store._connection)]
 
 
-@pytest.mark.parametrize("kills", [20, pytest.param(150, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kills", [5, pytest.param(150, marks=pytest.mark.full)])
 def test_a_kill_at_any_moment_loses_nothing(folder, start, vector, kills):
     seed = 20
     generator = random.Random(seed)
@@ -81,9 +95,12 @@ def test_a_kill_at_any_moment_loses_nothing(folder, start, vector, kills):
     assert sorted(path.name for path in folder.iterdir()) == names
 
 
-@pytest.mark.parametrize("adds", [15, pytest.param(250, marks=pytest.mark.full)])
-def test_four_writers_and_a_reader(folder, start, adds):
+@pytest.mark.parametrize(
+    ("adds", "readers"), [(15, 1), pytest.param(250, 4, marks=pytest.mark.full)]
+)
+def test_four_writers_and_readers(folder, start, adds, readers):
     writers = [start(ADD, folder, writer, adds) for writer in "abcd"]
+    watchers = [start(READ, folder) for _ in range(readers)]
     reads = 0
     while any(writer.poll() is None for writer in writers):
         with Gallery.open(folder) as gallery:
@@ -92,6 +109,9 @@ def test_four_writers_and_a_reader(folder, start, adds):
         reads += 1
     problems = [writer.communicate()[1] for writer in writers]
     assert problems == [""] * 4
+    seen = [watcher.communicate("stop\n") for watcher in watchers]
+    assert [problems for _, problems in seen] == [""] * readers
+    assert all(int(reads) > 0 for reads, _ in seen)
     with Gallery.open(folder) as gallery:
         expected = {f"{writer}-{number}" for writer in "abcd" for number in range(adds)}
         assert set(persons(gallery)) == expected

@@ -191,7 +191,7 @@ def test_an_entry_too_many_is_refused(folder):
         "source_hash = x'00'",
         "expiry = 99999999999",
         "checksum = zeroblob(32)",
-        "\"row\" = 77",
+        '"row" = 77',
     ],
 )
 def test_a_change_in_any_column_is_found_and_the_row_named(folder, add_random, change):

@@ -106,7 +106,10 @@ def unexplained(link: Connection, sought: Sequence[bytes], found: Sequence[int])
     queries = (
         "SELECT vector FROM vectors",
         "SELECT picture FROM thumbnails",
-        "SELECT source_hash || key || vector_hash || coalesce(thumbnail_hash, x'') FROM people",
+        "SELECT source_hash FROM people",
+        "SELECT key FROM people",
+        "SELECT vector_hash FROM people",
+        "SELECT thumbnail_hash FROM people WHERE thumbnail_hash IS NOT NULL",
     )
     for query in queries if left else ():
         for (text,) in link.execute(query):

@@ -15,7 +15,7 @@ import numpy as np
 from ... import storage
 from ...errors import DamagedError, DiskError, LockedError, UsageError
 from .. import audit
-from ..contract import Erasure, Found, Vectors, ranges
+from ..contract import Erasure, Found, Summary, Vectors, ranges
 from ..record import Entry, Meta, Row, Where
 from . import cache, changes, erasure, records, schema, verification
 from .changes import changing, write
@@ -192,18 +192,23 @@ class LocalStore:
                 self._lookup.forget()  # making it anew tells
                 return self._found(meta, queries, k, where)
 
-    def counts(self) -> dict[str, int]:
-        """Persons, cameras, tracks, expired rows and refused sources."""
+    def summary(self) -> Summary:
+        """The gallery in numbers, all of one state; `bytes` are those of all files."""
         with self._connection.transaction():
-            columns = self._lookup.columns(records.read_meta(self._connection))
-            refused = self._connection.value("SELECT count(*) FROM refused")
-            return {**columns.counts(records.now()), "erased": refused}
-
-    def figures(self) -> dict[str, Any]:
-        """Bytes of all files, whether the index is up to date, seconds that making it took."""
-        state, seconds = cache.state(self.folder / cache.INDEX, self.meta())
+            meta = records.read_meta(self._connection)
+            counts = self._lookup.columns(meta).counts(records.now())
+            erased = self._connection.value("SELECT count(*) FROM refused")
+            state, seconds = cache.state(self.folder / cache.INDEX, meta)
         size = sum(path.stat().st_size for path in self.folder.glob("[!.]*") if path.is_file())
-        return {"bytes": size, "cache": state, "rebuild_seconds": seconds}
+        return Summary(
+            meta,
+            **counts,
+            erased=erased,
+            bytes=size,
+            cache=state,
+            rebuild_seconds=seconds,
+            store={},
+        )
 
     def record(self, action: str, details: Mapping[str, Any]) -> None:
         """Put a line into the audit log."""

@@ -1,0 +1,146 @@
+"""The audit log: every change and search has a line, and no line changes or goes unnoticed."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+
+from reid_attn.errors import DamagedError, DiskError
+from reid_attn.gallery import Gallery, audit
+
+DIMENSION = 8
+LINES = 12
+
+
+@pytest.fixture
+def log(tmp_path):
+    for number in range(LINES):
+        audit.append(tmp_path, "search", {"rows": [number]}, sync=False)
+    return tmp_path
+
+
+def content(folder):
+    return (folder / audit.NAME).read_bytes().splitlines(keepends=True)
+
+
+def put(folder, lines):
+    (folder / audit.NAME).write_bytes(b"".join(lines))
+
+
+def test_what_is_written_is_read(log):
+    lines = list(audit.lines(log))
+    assert [line["line"] for line in lines] == list(range(1, LINES + 1))
+    assert [line["rows"] for line in lines] == [[number] for number in range(LINES)]
+    assert audit.problems(log) == []
+
+
+def test_each_changed_byte_is_located(log):
+    sound = content(log)
+    generator = random.Random(0)
+    for _ in range(300):
+        place = generator.randrange(LINES)
+        changed = bytearray(sound[place])
+        at = generator.randrange(len(changed) - 1)
+        changed[at] = generator.choice([b for b in range(32, 127) if b != changed[at]])
+        put(log, [*sound[:place], bytes(changed), *sound[place + 1 :]])
+        problems = audit.problems(log)
+        assert any(f"line {place + 1} of" in problem for problem in problems), (place, at, problems)
+
+
+@pytest.mark.parametrize("place", range(LINES))
+def test_each_removed_line_is_located(log, place):
+    sound = content(log)
+    put(log, sound[:place] + sound[place + 1 :])
+    (problem,) = audit.problems(log)
+    where = "the end of" if place == LINES - 1 else f"before line {place + 1} of"
+    assert where in problem
+
+
+@pytest.mark.parametrize("count", [1, 5, LINES])
+def test_a_lost_end_is_noticed(log, count):
+    put(log, content(log)[: LINES - count])
+    assert "the end of" in audit.problems(log)[0]
+
+
+def test_a_line_that_was_written_anew_with_its_hash_is_noticed(log):
+    lines = content(log)
+    forged = json.loads(lines[4])
+    forged["rows"] = [99]
+    del forged["hash"]
+    forged["hash"] = audit._digest(forged)
+    put(log, [*lines[:4], audit._encoded(forged) + b"\n", *lines[5:]])
+    assert audit.problems(log) == ["line 6 of audit.jsonl does not follow the line before it"]
+
+
+def test_exchanged_lines_are_noticed(log):
+    lines = content(log)
+    put(log, [*lines[:3], lines[4], lines[3], *lines[5:]])
+    assert audit.problems(log)
+
+
+def test_a_lost_head_is_noticed(log):
+    (log / audit.HEAD).unlink()
+    assert audit.problems(log) == ["audit.head is missing"]
+
+
+def test_what_a_kill_left_of_a_line_is_dropped_and_the_log_goes_on(log):
+    with (log / audit.NAME).open("ab") as file:
+        file.write(b'{"line": 13, "previ')
+    (log / audit.HEAD).write_bytes(b"")
+    audit.append(log, "search", {"rows": []}, sync=True)
+    assert audit.problems(log) == []
+    assert len(list(audit.lines(log))) == LINES + 1
+
+
+def test_a_copy_of_the_last_line_may_be_late(log):
+    before = (log / audit.HEAD).read_bytes()
+    audit.append(log, "search", {"rows": []}, sync=True)
+    (log / audit.HEAD).write_bytes(before)
+    assert audit.problems(log) == []
+
+
+def test_after_damage_the_log_goes_on_and_the_damage_stays(log):
+    lines = content(log)
+    put(log, [*lines[:-1], b"damaged\n"])
+    audit.append(log, "search", {"rows": []}, sync=True)
+    assert audit.problems(log)[0] == f"line {LINES} of audit.jsonl cannot be read"
+
+
+def test_names_and_vectors_are_in_no_line(folder, add_random):
+    vectors = add_random(folder, 6)
+    with Gallery.open(folder) as gallery:
+        gallery.search(vectors[0], 3)
+        gallery.remove([2])
+        gallery.store.relabel({1: ("person 9", "Nine")}, "rename")
+        gallery.forget("person 3")
+        history = list(gallery.store.history())
+    actions = ["create", "add", "search", "remove", "rename", "forget", "receipt"]
+    assert [line["action"] for line in history] == actions
+    assert history[1]["rows"] == [[1, 6]]
+    assert len(history[2]["answers"][0]["rows"]) == 3
+    assert history[3]["rows"] == [[2, 2]]
+    text = (folder / audit.NAME).read_text()
+    assert "person" not in text
+    assert "Nine" not in text
+    assert ".jpg" not in text
+
+
+def test_verify_names_the_line(folder, add_random):
+    add_random(folder, 3)
+    lines = content(folder)
+    put(folder, [lines[0].replace(b'"create"', b'"forget"'), *lines[1:]])
+    sentence = r"line 1 of audit\.jsonl was changed"
+    with Gallery.open(folder) as gallery, pytest.raises(DamagedError, match=sentence):
+        gallery.verify()
+
+
+def test_without_its_line_there_is_no_change(folder, monkeypatch):
+    def full(*arguments, **options):
+        raise DiskError("the disk is full")
+
+    with Gallery.open(folder) as gallery:
+        monkeypatch.setattr(audit, "append", full)
+        with pytest.raises(DiskError):
+            gallery.add_vectors(np.ones((1, DIMENSION)), ["a"], [1], ["a"], [b"1"])
+        assert len(gallery) == 0
