@@ -40,9 +40,11 @@ def extract(
     features = []
     try:
         with torch.inference_mode():
-            batches = evaluation_batches(paths, settings.data, settings.evaluation.batch)
+            pin, batch = device.type == "cuda", settings.evaluation.batch
+            batches = evaluation_batches(paths, settings.data, batch, pin=pin)
             for images in batches:
-                features.append(_embed(network, images.to(device), settings).cpu().numpy())
+                images = images.to(device, non_blocking=True)
+                features.append(_embed(network, images, settings).cpu().numpy())
                 progress(len(images))
     finally:
         network.train(was_training)

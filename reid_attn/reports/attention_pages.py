@@ -50,7 +50,8 @@ def attend(
             f"{pixels.shape[1]} columns of pixels"
         )
     at = (y + 0.5) / pixels.shape[0], (x + 0.5) / pixels.shape[1]
-    image = normalise(resize(pixels, (data.height, data.width)))
+    placed = resize(pixels, (data.height, data.width), data.interpolation)
+    image = normalise(placed, data.normalisation)
     maps = attention_maps(trained.network, image, at)
     if not maps:
         raise UsageError(
@@ -82,7 +83,8 @@ def look_at_queries(
     device, canvas = next(network.parameters()).device, _canvas(data, SMALL_HEIGHT)
     looks: list[dict[str, Any]] = []
     for picture, note in (seen for ranked in lists for seen in _seen(ranked)):
-        image = normalise(decode(picture, (data.height, data.width))).to(device)
+        pixels = decode(picture, (data.height, data.width), data.interpolation)
+        image = normalise(pixels, data.normalisation).to(device)
         maps = [one for one in attention_maps(network, image) if one.values.ndim == 2]
         last = {(one.block, one.place): one for one in maps}
         if last:
