@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,7 +28,12 @@ _PLAIN_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` atomically.
+    """Replace `path` by `data` atomically; `DiskError` as `write_pieces` has it."""
+    write_pieces(path, [data])
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """Replace `path` atomically by bytes that need not be in memory together.
 
     On `DiskError` the old file is untouched, except when nothing but the last step failed, the
     fsync of the folder: then the new one is there, whole, and may not survive a power loss.
@@ -37,10 +42,13 @@ def write_bytes(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
-            file.write(data)
+            length = 0
+            for piece in pieces:
+                file.write(piece)
+                length += len(piece)
             file.flush()
-            if file.tell() != len(data):
-                raise OSError(f"{file.tell()} of {len(data)} bytes written")
+            if file.tell() != length:
+                raise OSError(f"{file.tell()} of {length} bytes written")
             os.fsync(file.fileno())
         os.replace(temporary, path)
         _sync_folder(path.parent)
@@ -50,6 +58,9 @@ def write_bytes(path: Path, data: bytes) -> None:
             f"could not write {path} ({error.strerror or error}): nothing is lost or half written; "
             "free some space or check the permissions, then run the command again"
         ) from error
+    except BaseException:  # of whoever makes the pieces
+        _forget(temporary)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,198 +1,175 @@
-"""Exact nearest neighbours by cosine similarity: FAISS's flat index with its traps shut.
+"""Exact nearest neighbours by cosine similarity.
 
-FAISS accepts a NaN row and never finds it again, accepts an id twice, pads results with the id −1,
-and loads damaged bytes as other vectors. Here such input is refused, `k` ends at the size of the
-index, and what is loaded goes through the same checks as what is added.
+The answer does not depend on the order in which floats are summed, on how many queries come
+together, or on how the rows are stored: a row's score is computed in float64 and rounded to
+float32, and equal scores are ordered by id. The scan that finds the rows may be as coarse as it
+likes, as long as a bound on its error is known (`candidates.py`).
 
-FAISS sums in float32, in an order that depends on how many queries come together. The scores of its
-answer are therefore computed again in float64 and rounded to float32, so that a pair of vectors has
-one score in every batch. Equal scores are ordered by id; which of the vectors that tie for the
-last place is returned remains FAISS's choice. Searches run on the CPU, with a GPU build too.
+Searches run on the CPU. They do not use `IndexFlatIP`, with its threshold between two ways of
+computing that is one setting for the whole process, its id −1 for no answer, and its filters that
+are 25 times as slow: only the scans for single queries are FAISS's.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import metadata
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import DamagedError, DataError, MissingExtra, ReidError, UsageError
+from ..errors import DamagedError
+from .candidates import Candidates, cosines, ranked
+from .checks import (
+    Ids,
+    Mask,
+    Stored,
+    Vectors,
+    batches,
+    checked_additions,
+    checked_k,
+    checked_keep,
+    checked_removals,
+    checked_vectors,
+)
+from .coded import HalfPart, RefinedPart
+from .contract import Index
+from .parts import ROWS, Part
 
-_DISTRIBUTIONS = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12", "faiss-gpu-cuvs")
-_LENGTH_TOLERANCE = 1e-3
-_BATCH = 4  # queries from which a matrix product beats FAISS's loop over single ones (measured)
+AnExactIndex = TypeVar("AnExactIndex", bound="ExactIndex")
 
-Ids = NDArray[np.int64]
-Vectors = NDArray[np.float32]
+_QUERIES = 256  # that are looked for at a time
+_PAIRS = 4096  # that are compared at a time
 
 
-class ExactIndex:
+class ExactIndex(Index):
     """Unit vectors of one dimension under unique ids, compared one by one."""
 
+    kind: ClassVar[str] = "exact"
+    part: ClassVar[type[Part]] = Part
+
     def __init__(self, dimension: int) -> None:
-        if dimension < 1:
-            raise UsageError(f"an index needs at least one dimension, not {dimension}")
-        self.dimension = dimension
-        self._faiss = _load_faiss()
-        self._flat = self._faiss.IndexFlatIP(dimension)
-        self._index = self._faiss.IndexIDMap2(self._flat)
+        super().__init__(dimension)
+        self._parts: list[Part] = []
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return sum(map(len, self._parts))
 
-    def add(self, ids: ArrayLike, features: ArrayLike) -> None:
-        """Add vectors (N, D), float32 of unit length, under new ids (N,), integers from 0.
-
-        `DataError` refuses them all when one is not finite, not of unit length or of another
-        dimension, or when an id is there already.
-        """
-        labels, vectors = _checked_ids(ids), self._checked_vectors(features)
-        if len(labels) != len(vectors):
-            raise DataError(f"{len(labels)} ids for {len(vectors)} vectors: pass one id per vector")
-        _, first = np.unique(labels, return_index=True)
-        repeated = np.concatenate((np.delete(labels, first), self._known(labels)))
-        if len(repeated):
-            raise DataError(f"the id {repeated[0]} would be in the index twice: nothing was added")
-        self._index.add_with_ids(vectors, labels)
-
-    def remove(self, ids: ArrayLike) -> None:
-        """Remove the vectors of `ids` (N,); `DataError` when one is not there, and nothing goes."""
-        labels = _checked_ids(ids)
-        missing = np.setdiff1d(labels, self._known(labels))
-        if len(missing):
-            raise DataError(f"the id {missing[0]} is not in the index: nothing was removed")
-        self._index.remove_ids(labels)
-
-    def search(self, queries: ArrayLike, k: int) -> tuple[Vectors, Ids]:
-        """The `k` most similar vectors of each query (Q, D): scores and ids, both (Q, min(k, N)).
-
-        Rows are sorted by descending cosine similarity, then by id. Queries are held to the rules
-        of `add`.
-        """
-        if k < 1:
-            raise UsageError(f"k must be at least 1, not {k}")
-        vectors = self._checked_vectors(queries)
-        shape = (len(vectors), min(k, len(self)))
-        if 0 in shape:
-            return np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
-        with _matrix_products(self._faiss, len(vectors) >= _BATCH):
-            _, places = self._flat.search(vectors, shape[1])
-        stored, ids = self._stored(), self._ids()[places]
-        scores = np.stack(
-            [_cosines(stored[row], q) for row, q in zip(places, vectors, strict=True)]
-        )
-        order = np.lexsort((ids, -scores), axis=-1)
-        return np.take_along_axis(scores, order, axis=1), np.take_along_axis(ids, order, axis=1)
-
-    def to_bytes(self) -> bytes:
-        """The index as FAISS serialises it; store it beside its checksum, which it has not."""
-        data: NDArray[np.uint8] = self._faiss.serialize_index(self._index)
-        return data.tobytes()
+    @property
+    def ids(self) -> Ids:
+        """The ids (N,) in the order of the vectors."""
+        return np.concatenate([np.empty(0, np.int64), *(part.ids for part in self._parts)])
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "ExactIndex":
-        """The index of `to_bytes`; `DamagedError` for anything else, before memory is spent on it.
-
-        Ids and vectors go through `add`. Flipped bits that leave a vector's length as it was pass:
-        compare a checksum first.
-        """
-        dimension, ids, vectors = _deserialise(_load_faiss(), data)
-        try:
-            index = cls(dimension)
-            index.add(ids, vectors)
-        except ReidError as error:
-            raise DamagedError(f"the index is damaged ({error}): build it again") from error
+    def of(cls, ids: ArrayLike, features: ArrayLike) -> "ExactIndex":
+        """An index of vectors (N, D) that it shares, so that nobody may change them any more."""
+        index = cls(np.shape(features)[-1])
+        labels, vectors = checked_additions(ids, features, index.dimension, index.ids)
+        index._parts = [index.part.of(labels, vectors)]
         return index
 
-    def _ids(self) -> Ids:
-        ids: Ids = self._faiss.vector_to_array(self._index.id_map)
-        return ids
+    def add(self, ids: ArrayLike, features: ArrayLike) -> None:
+        """See `Index.add`."""
+        labels, vectors = checked_additions(ids, features, self.dimension, self.ids)
+        new = [
+            self.part.of(labels[some].copy(), vectors[some].copy())
+            for some in batches(len(labels), ROWS)
+        ]
+        self._parts = self._tidied([*self._parts, *new])
 
-    def _known(self, ids: Ids) -> Ids:
-        return ids[np.isin(ids, self._ids())]
+    def remove(self, ids: ArrayLike) -> None:
+        """See `Index.remove`."""
+        labels = checked_removals(ids, self.ids)
+        self._parts = self._tidied([self._without(labels, part) for part in self._parts])
 
-    def _stored(self) -> Vectors:
-        """The vectors (N, D) inside FAISS, without a copy: valid until the next change."""
-        numbers: Vectors = self._faiss.rev_swig_ptr(self._flat.get_xb(), len(self) * self.dimension)
-        return numbers.reshape(len(self), self.dimension)
+    def search(
+        self, queries: ArrayLike, k: int, keep: ArrayLike | None = None
+    ) -> tuple[Vectors, Ids]:
+        """See `Index.search`."""
+        checked_k(k)
+        vectors = checked_vectors(queries, self.dimension)
+        mask = None if keep is None else checked_keep(keep, self.ids)
+        shape = (len(vectors), min(k, len(self) if mask is None else int(mask.sum())))
+        if 0 in shape:
+            return np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64)
+        together = 1 if len(vectors) < self.part.few else _QUERIES
+        scores, ids = np.empty(shape, np.float32), np.empty(shape, np.int64)
+        for some in batches(len(vectors), together):
+            scores[some], ids[some] = self._best(vectors[some], shape[1], mask)
+        return scores, ids
 
-    def _checked_vectors(self, features: ArrayLike) -> Vectors:
-        vectors = np.asarray(features)
-        if vectors.ndim != 2 or vectors.shape[1] != self.dimension or vectors.dtype != np.float32:
-            raise DataError(
-                f"vectors are {vectors.dtype} of shape {vectors.shape}: this index takes float32 "
-                f"of shape (N, {self.dimension})"
-            )
-        lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
-        wrong = np.flatnonzero(~(np.abs(lengths - 1) <= _LENGTH_TOLERANCE))
-        if len(wrong):
-            raise DataError(
-                f"vector {wrong[0]} has length {lengths[wrong[0]]:.4g}: vectors must be finite and "
-                "of length 1"
-            )
-        return np.ascontiguousarray(vectors)
+    def contents(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """See `Index.contents`."""
+        facts = {"dimension": self.dimension, "parts": len(self._parts)}
+        parts = enumerate(part.arrays() for part in self._parts)
+        return facts, {f"{name}.{n}": array for n, part in parts for name, array in part.items()}
+
+    @classmethod
+    def restore(
+        cls: type[AnExactIndex], facts: Mapping[str, Any], arrays: Mapping[str, Stored]
+    ) -> AnExactIndex:
+        """See `Index.restore`."""
+        index = cls(facts["dimension"])
+        for number in range(facts["parts"]):
+            ending = f".{number}"
+            own = {n.removesuffix(ending): a for n, a in arrays.items() if n.endswith(ending)}
+            index._parts.append(index.part.restore(own))
+            if own["rows"].shape != (len(own["ids"]), index.dimension):
+                raise DamagedError("the index holds rows that do not fit: build it again")
+        return index
+
+    def _best(self, queries: Vectors, k: int, mask: Mask | None) -> tuple[Vectors, Ids]:
+        candidates = Candidates(len(queries), k)
+        for here, part in self._placed():
+            part.scan(queries, candidates, here.start, None if mask is None else mask[here])
+        query, places = candidates.left()
+        scores, ids = np.empty(len(query), np.float32), np.empty(len(query), np.int64)
+        for here, part in self._placed():
+            pairs = np.flatnonzero((places >= here.start) & (places < here.stop))
+            for some in (pairs[some] for some in batches(len(pairs), _PAIRS)):
+                rows = places[some] - here.start
+                ids[some] = part.ids[rows]
+                scores[some] = cosines(part.vectors(rows), queries[query[some]])
+        return ranked(query, scores, ids, (len(queries), k))
+
+    def _placed(self) -> Iterator[tuple[slice, Part]]:
+        """The parts, each with the places of its rows."""
+        start = 0
+        for part in self._parts:
+            yield slice(start, start + len(part)), part
+            start += len(part)
+
+    def _without(self, labels: Ids, part: Part) -> Part:
+        stays = np.flatnonzero(~np.isin(part.ids, labels))
+        if len(stays) == len(part):
+            return part
+        return self.part.of(part.ids[stays], part.vectors(stays))
+
+    def _tidied(self, parts: list[Part]) -> list[Part]:
+        """The same rows in few parts: a row is copied at most log2(`ROWS`) times as more come."""
+        tidy: list[Part] = []
+        for part in parts:
+            while tidy and len(tidy[-1]) <= min(len(part), ROWS - len(part)):
+                part = self._joined(tidy.pop(), part)
+            if len(part):
+                tidy.append(part)
+        return tidy
+
+    def _joined(self, left: Part, right: Part) -> Part:
+        vectors = [part.vectors(slice(None)) for part in (left, right)]
+        return self.part.of(np.concatenate((left.ids, right.ids)), np.concatenate(vectors))
 
 
-def _checked_ids(ids: ArrayLike) -> Ids:
-    labels = np.asarray(ids)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu" or (labels < 0).any():
-        raise DataError("ids must be one row of integers from 0")
-    return np.ascontiguousarray(labels, dtype=np.int64)
+class HalfIndex(ExactIndex):
+    """Exact on vectors that were rounded to float16, in half the memory."""
+
+    kind = "half"
+    part = HalfPart
 
 
-def _cosines(rows: Vectors, query: Vectors) -> Vectors:
-    return (rows.astype(np.float64) @ query.astype(np.float64)).astype(np.float32)
+class RefinedIndex(ExactIndex):
+    """The very answers of `ExactIndex` from a scan of eight-bit codes: a fourth more memory.
 
+    Only single queries gain. For many at once, one matrix product is faster than any scan.
+    """
 
-def _deserialise(faiss: Any, data: bytes) -> tuple[int, Ids, Vectors]:
-    """Dimension, ids and vectors of an ID map over a flat inner-product index, and no other."""
-    limit = faiss.get_deserialization_vector_byte_limit()
-    faiss.set_deserialization_vector_byte_limit(2 * len(data))
-    try:
-        index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
-    except (MemoryError, RuntimeError) as error:
-        raise DamagedError("the index cannot be read by FAISS: build it again") from error
-    finally:
-        faiss.set_deserialization_vector_byte_limit(limit)
-    flat: Any = faiss.downcast_index(index.index) if type(index) is faiss.IndexIDMap2 else None
-    if type(flat) is not faiss.IndexFlatIP or flat.d < 1:
-        raise DamagedError("the index is of another kind than ours: build it again")
-    numbers = faiss.vector_to_array(flat.codes).view(np.float32)
-    return flat.d, faiss.vector_to_array(index.id_map), numbers.reshape(-1, flat.d)
-
-
-@contextmanager
-def _matrix_products(faiss: Any, wanted: bool) -> Iterator[None]:
-    """Let FAISS compute a batch as one matrix product, as it otherwise does for large ones only."""
-    threshold = faiss.cvar.distance_compute_blas_threshold
-    if wanted:
-        faiss.cvar.distance_compute_blas_threshold = 1
-    try:
-        yield
-    finally:
-        faiss.cvar.distance_compute_blas_threshold = threshold
-
-
-def _load_faiss() -> Any:
-    """The module `faiss`, which its distributions overwrite for one another."""
-    try:
-        import faiss
-    except ImportError as error:
-        raise MissingExtra("faiss", "cpu") from error
-    installed = [name for name in _DISTRIBUTIONS if _is_installed(name)]
-    if len(installed) > 1:
-        raise UsageError(
-            f"{' and '.join(installed)} are installed over one another: "
-            f"pip uninstall {' '.join(installed)}, then install one of them"
-        )
-    return faiss
-
-
-def _is_installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+    kind = "refined"
+    part = RefinedPart

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,20 @@ def test_a_file_is_replaced(tmp_path: Path) -> None:
         storage.write_bytes(path, data)
         assert contents(path.parent) == {"a.bin": data}
         assert storage.read_bytes(path) == data
+
+
+def test_pieces_make_one_file_or_none(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    storage.write_pieces(path, (piece for piece in (b"one ", memoryview(b"two"), b"")))
+    assert contents(tmp_path) == {"a": b"one two"}
+
+    def failing() -> Iterator[bytes]:
+        yield NEW
+        raise DamagedError("the source is damaged")
+
+    with pytest.raises(DamagedError, match="the source"):
+        storage.write_pieces(path, failing())
+    assert contents(tmp_path) == {"a": b"one two"}
 
 
 def test_the_disk_has_the_content_before_the_name(tmp_path: Path, disk: Disk) -> None:
