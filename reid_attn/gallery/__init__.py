@@ -1,8 +1,8 @@
 """People seen before, and the search for one of them."""
 
 from .contract import Embedder, Store
+from .filters import Where, where
 from .gallery import Gallery
-from .record import Where, where
 from .results import Answer, Calibration, Hit, Stats
 from .sightings import Sighting
 

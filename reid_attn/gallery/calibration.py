@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import DataError
 from ..evaluation.openset import open_set
 from .contract import Store
-from .record import LIVE
+from .filters import LIVE
 from .results import Calibration
 
 QUERIES = 2_000  # pictures that are searched for, drawn at random

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
 from ..neighbours import unit_rows
-from .record import Entry, Meta, Row, Where
+from .filters import Where
+from .record import Entry, Meta, Row
 
 Vectors = NDArray[np.float32]
 Picture = Path | bytes

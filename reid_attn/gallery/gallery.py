@@ -1,8 +1,7 @@
 """The gallery as a user sees it: pictures in, ranked hits out, and people forgotten."""
 
-import os
 import secrets
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from hashlib import sha256
@@ -13,29 +12,18 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from ..errors import DamagedError, MismatchError, UsageError
-from . import calibration, pictures, privacy
+from . import adding, calibration, privacy
+from .adding import check_lengths
 from .contract import Embedder, Found, Store, Vectors, fitting_rows
+from .filters import LIVE, Moment, Where, seconds
 from .local import LocalStore
-from .pictures import Progress, Refused, silent
+from .pictures import Progress, silent
 from .queries import Query, Source, own_row, query_vectors
 from .ranking import ranked
-from .record import (
-    LIVE,
-    Attributes,
-    Entry,
-    Meta,
-    Moment,
-    Row,
-    Where,
-    attributes_text,
-    camera_number,
-    person_name,
-    seconds,
-)
+from .record import Attributes, Meta, Row, camera_number, person_name
 from .results import Answer, Calibration, Grouping, Hit, Stats, figures
 from .sightings import Sighting
 
-PART = 1024  # pictures that are kept, or not, together
 KEEP_DAYS = 30
 
 
@@ -131,7 +119,7 @@ class Gallery:
         progress: Progress = silent,
     ) -> int:
         """Embed and store pictures; returns how many were new. See `add_sightings`."""
-        _check_lengths(len(pictures), persons=persons, cameras=cameras)
+        check_lengths(len(pictures), persons=persons, cameras=cameras)
         return self.add_sightings(
             [
                 Sighting(picture=Path(picture), person=person, camera=camera)
@@ -144,25 +132,11 @@ class Gallery:
         """Embed and store pictures with what is known of them; returns how many were new.
 
         What is there already (the same content and box, person, camera, time and track) is
-        skipped, so that an interrupted call can simply be repeated. `PART` pictures at a time are
-        kept or not together; a part with a bad picture is not, and `DataError` names all of them
-        at the end. `progress` is told the number of pictures just finished.
+        skipped, so that an interrupted call can simply be repeated. 1,024 pictures at a time
+        are kept or not together; a part with a bad picture is not, and `DataError` names all of
+        them at the end. `progress` is told the number of pictures just finished.
         """
-        embedder, meta = self._needed_embedder(), self.store.meta()
-        found = pictures.hashed([sighting.checked() for sighting in sightings])
-        there = self.store.known([item.key for item in found])
-        new = [item for item in found if item.key not in there]
-        if len(new) < len(found):
-            progress(len(found) - len(new))
-        added, problems = 0, list[str]()
-        for start in range(0, len(new), PART):
-            part = new[start : start + PART]
-            try:
-                added += self.store.add(pictures.entries(embedder, part, meta.pictures, progress))
-            except Refused as error:
-                problems += error.problems
-        pictures.refuse(problems, len(sightings), added)
-        return added
+        return adding.add_sightings(self.store, self._needed_embedder(), sightings, progress)
 
     def add_vectors(
         self,
@@ -180,35 +154,18 @@ class Gallery:
 
         `source_hashes` are SHA-256 digests of the pictures; see `add_sightings` for what is new.
         """
-        rows = fitting_rows(vectors, self.store.meta().dimension).astype("<f4", copy=False)
-        count = len(rows)
-        times, tracks = times or [None] * count, tracks or [""] * count
-        attributes = attributes or [{}] * count
-        _check_lengths(
-            count,
-            persons=persons,
-            cameras=cameras,
-            sources=sources,
-            hashes=source_hashes,
-            times=times,
-            tracks=tracks,
-            attributes=attributes,
+        rows = fitting_rows(vectors, self.store.meta().dimension)
+        entries = adding.vector_entries(
+            rows,
+            persons,
+            cameras,
+            sources,
+            source_hashes,
+            times or [None] * len(rows),
+            tracks or [""] * len(rows),
+            attributes or [{}] * len(rows),
         )
-        return self.store.add(
-            [
-                Entry(
-                    person="" if person is None else person_name(person),
-                    camera=camera_number(cameras[place]),
-                    time=seconds(times[place]),
-                    track=tracks[place],
-                    source=os.fsencode(sources[place]),
-                    source_hash=source_hashes[place],
-                    attributes=attributes_text(attributes[place]),
-                    vector=rows[place].tobytes(),
-                )
-                for place, person in enumerate(persons)
-            ]
-        )
+        return self.store.add(entries)
 
     # Searching ---------------------------------------------------------------------------------
 
@@ -250,7 +207,7 @@ class Gallery:
         if not meta.rows:
             raise UsageError(f"the gallery {self.store.place} is empty: add pictures first")
         cameras: Sequence[int | None] = other_cameras_than or [None] * len(queries)
-        _check_lengths(len(queries), cameras=cameras)
+        check_lengths(len(queries), cameras=cameras)
         meant = [
             _without(where, camera, own_row(q)) for q, camera in zip(queries, cameras, strict=True)
         ]
@@ -353,11 +310,3 @@ def _check_model(place: str, meta: Meta, embedder: Embedder) -> None:
             f"this is {ours[0]} (dimension {ours[1]}), so their vectors cannot be compared: use "
             f"the run it was made with ({meta.run or 'not recorded'}), or make a new gallery"
         )
-
-
-def _check_lengths(pictures: int, **columns: Sized) -> None:
-    for name, column in columns.items():
-        if len(column) != pictures:
-            raise UsageError(
-                f"{pictures} pictures were given with {len(column)} {name}: give one for each"
-            )

@@ -16,7 +16,8 @@ from typing import Any
 from .. import __version__, storage
 from ..errors import UsageError, nearest
 from .contract import Store
-from .record import EVERYTHING, Row, Where
+from .filters import EVERYTHING, Where
+from .record import Row
 
 RECEIPTS = "receipts"
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from ..evaluation.rerank import rerank
 from .contract import Found, Store, Vectors
-from .record import Row, Where
+from .filters import Where
+from .record import Row
 from .results import Grouping
 
 RERANKED = 100  # pictures of which re-ranking makes a new order, or k if that is more

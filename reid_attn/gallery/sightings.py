@@ -10,7 +10,8 @@ from typing import Any
 
 from .. import storage
 from ..errors import DataError
-from .record import Attributes, Moment, attributes_text, camera_number, person_name, seconds
+from .filters import Moment, seconds
+from .record import Attributes, attributes_text, camera_number, person_name
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height in pixels of the upright picture."""

@@ -1,6 +1,7 @@
 """`reid-attn gallery` from the first word to the exit code, with a model of eight numbers."""
 
 import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -123,9 +124,175 @@ def test_a_gallery_without_a_run_asks_for_one(reid, tmp_path, pictures):
     assert reid("add", tmp_path / "people", pictures, "--run", "runs/a")[0] == 0
 
 
-@pytest.mark.parametrize("action", ["create", "add", "search", "stats"])
+@pytest.mark.parametrize(
+    "action",
+    [
+        "create",
+        "add",
+        "search",
+        "calibrate",
+        "stats",
+        "verify",
+        "backup",
+        "remove",
+        "forget",
+        "expire",
+        "export",
+    ],
+)
 def test_help_has_an_example(reid, capsys, action):
     with pytest.raises(SystemExit) as end:
         reid(action, "--help")
     assert end.value.code == 0
     assert f"reid-attn gallery {action} " in capsys.readouterr().out
+
+
+def told(answer):
+    """The JSON that a command printed."""
+    code, output, problems = answer
+    assert code == 0, problems
+    return json.loads(output)
+
+
+def test_every_command_speaks_json(reid, tmp_path, pictures):
+    folder, picture = tmp_path / "people", pictures / NAMES[0]
+    made = told(reid("create", folder, "--run", "runs/a", "--no-pictures", "--json"))
+    assert (made["dimension"], made["keep_days"]) == (8, 30)
+    added = told(reid("add", folder, pictures, "--json"))
+    assert added == {"added": 4, "there": 0, "rows": 4}
+    (query,) = told(reid("search", folder, picture, "-k", 2, "--json"))["queries"]
+    assert (query["known"], query["threshold"], len(query["hits"])) == (None, None, 2)
+    first = query["hits"][0]
+    assert (first["rank"], first["row"], first["person"]) == (1, 2, "0001")
+    assert first["score"] == pytest.approx(1, abs=1e-6)
+    assert told(reid("stats", folder, "--json"))["rows"] == 4
+    assert told(reid("verify", folder, "--json"))["rows"] == 4
+    target = tmp_path / "copy"
+    assert told(reid("backup", folder, target, "--json")) == {"backup": str(target)}
+    assert told(reid("verify", target, "--json"))["rows"] == 4
+    out = tmp_path / "out"
+    assert told(reid("export", folder, "0001", "-o", out, "--json"))["rows"] == 2
+    assert told(reid("remove", folder, 4, "--json")) == {"removed": 1, "rows": 3}
+    receipt = told(reid("forget", folder, "0001", "--json"))
+    assert (receipt["rows"], receipt["pieces_found_after"]) == ([2, 3], 0)
+    assert told(reid("expire", folder, "--json"))["rows"] == []
+    assert told(reid("stats", folder, "--json"))["erased"] == 2
+
+
+def test_sentences_say_what_was_done(reid, people, pictures, tmp_path):
+    reid("add", people, pictures)
+    assert "4 rows are as they were written" in reid("verify", people)[1]
+    assert "1 rows removed, 3 are left" in reid("remove", people, 1)[1]
+    output = reid("forget", people, "0002", "--receipt", tmp_path / "receipt.json")[1]
+    assert "1 rows erased; none of their" in output
+    assert "backups and copies" in output
+    assert json.loads((tmp_path / "receipt.json").read_text())["purpose"] == "a test"
+    assert "No threshold is known" in reid("search", people, pictures / NAMES[1])[1]
+
+
+def test_an_export_holds_everything(reid, people, pictures, tmp_path):
+    reid("add", people, pictures)
+    reid("search", people, pictures / NAMES[0], "-k", 1)
+    reid("search", people, pictures / NAMES[2], "-k", 1)
+    assert reid("export", people, "0001", "-o", tmp_path / "out")[0] == 0
+    found = json.loads((tmp_path / "out/person.json").read_text())
+    assert [row["source"] for row in found["rows"]] == [str(pictures / n) for n in NAMES[:2]]
+    assert all(len(row["vector"]) == 8 for row in found["rows"])
+    assert [line["answers"][0]["rows"] for line in found["searches"]] == [[2]]
+
+
+def test_search_by_folder_row_and_several_pictures(reid, people, pictures):
+    reid("add", people, pictures)
+    queries = told(reid("search", people, pictures, "--other-cameras-only", "--json"))["queries"]
+    assert [query["query"] for query in queries] == sorted(str(pictures / n) for n in NAMES)
+    cameras = {path.split("_c")[1][0] for path in (q["query"] for q in queries)}
+    assert cameras == {"1", "2", "3"}
+    for query in queries:
+        own = int(query["query"].split("_c")[1][0])
+        assert all(hit["camera"] != own for hit in query["hits"])
+    (query,) = told(reid("search", people, "--row", 2, "--json"))["queries"]
+    assert query["query"] == "row 2"
+    assert 2 not in [hit["row"] for hit in query["hits"]]
+    several = [pictures / name for name in NAMES[:2]]
+    (query,) = told(reid("search", people, *several, "--one-person", "--json"))["queries"]
+    assert {query["hits"][0]["person"], query["hits"][1]["person"]} == {"0001"}
+    (query,) = told(reid("search", people, several[0], "--group", "person", "--json"))["queries"]
+    assert sorted(hit["person"] for hit in query["hits"]) == ["0000", "0001", "0002"]
+
+
+def test_tracks_times_and_attributes(reid, people, pictures, tmp_path):
+    table = tmp_path / "tracks.csv"
+    table.write_text(
+        "path,camera,track,time,colour\n"
+        f"pictures/{NAMES[0]},1,7,2026-05-01T10:00,red\n"
+        f"pictures/{NAMES[1]},2,8,2026-05-01T11:00,blue\n"
+    )
+    for added in (2, 0):
+        assert told(reid("add", people, "--tracks", table, "--json"))["added"] == added
+    for options, row in (
+        (["--where", "colour=red"], 1),
+        (["--since", "2026-05-01T10:30"], 2),
+        (["--until", "2026-05-01T10:30"], 1),
+        (["--camera", "2"], 2),
+        (["--not-camera", "2"], 1),
+    ):
+        answer = told(reid("search", people, pictures / NAMES[2], *options, "--json"))
+        assert [hit["row"] for hit in answer["queries"][0]["hits"]] == [row], options
+    assert "unknown, track 7" in reid("search", people, pictures / NAMES[0])[1]
+
+
+def test_the_decision_is_shown(reid, tmp_path, monkeypatch):
+    from reid_attn.gallery import Gallery
+
+    folder = tmp_path / "people"
+    reid("create", folder, "--run", "runs/a", "--no-pictures")
+    generator = np.random.default_rng(0)
+    vectors = np.repeat(generator.normal(size=(20, 8)), 2, axis=0)
+    vectors += 0.05 * generator.normal(size=vectors.shape)
+    persons = [f"{number // 2}" for number in range(40)]
+    with Gallery.open(folder) as gallery:
+        cameras, digests = [0, 1] * 20, [bytes([n]) for n in range(40)]
+        gallery.add_vectors(vectors, persons, cameras, persons, digests)
+    output = reid("calibrate", folder, "--false-match-rate", 0.2)[1]
+    assert "known from 0." in output
+    threshold = told(reid("stats", folder, "--json"))["threshold"]
+    (query,) = told(reid("search", folder, "--row", 3, "--json"))["queries"]
+    assert (query["known"], query["threshold"]) == (True, threshold)
+    output = reid("search", folder, "--row", 3)[1]
+    assert "Somebody like this is in the gallery" in output
+    assert "a person decides" in output
+    picture = tmp_path / "stranger.jpg"
+    picture.write_bytes(b"stranger")
+    (query,) = told(reid("search", folder, picture, "--json"))["queries"]
+    assert query["known"] == (query["hits"][0]["score"] >= threshold)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["add", "{people}"], 2, "one of the two"),
+        (["add", "{people}", "{pictures}", "--tracks", "x.csv"], 2, "one of the two"),
+        (
+            ["add", "{people}", "--tracks", "x.csv", "--person", "a", "--camera", "1"],
+            2,
+            "in the ta",
+        ),
+        (["add", "{people}", "--tracks", "{people}/x.csv"], 3, "could not read"),
+        (["search", "{people}"], 2, "one of the two"),
+        (["search", "{people}", "a.jpg", "--row", "1"], 2, "one of the two"),
+        (["search", "{people}", "a.jpg", "--where", "colour"], 2, "write KEY=VALUE"),
+        (["search", "{people}", "a.jpg", "--since", "noon"], 3, "'noon' is not a moment"),
+        (["search", "{people}", "a.jpg", "--other-cameras-only"], 3, "use --not-camera N"),
+        (["search", "{people}", "--row", "9"], 2, "row 9 is not in the gallery"),
+        (["create", "{people}", "--run", "r", "--keep-days", "x"], 2, "--keep-days is 'x'"),
+        (["forget", "{people}", "anna"], 2, "no person 'anna'"),
+        (["export", "{people}", "anna", "-o", "{pictures}"], 2, "exists already"),
+        (["backup", "{people}", "{pictures}"], 2, "exists already"),
+        (["remove", "{people}", "7"], 2, "row 7 is not in the gallery"),
+        (["calibrate", "{people}"], 3, "cannot be measured"),
+    ],
+)
+def test_more_refusals(reid, people, pictures, arguments, code, sentence):
+    places = {"people": people, "pictures": pictures}
+    found, _, problems = reid(*(argument.format(**places) for argument in arguments))
+    assert (found, sentence in problems) == (code, True), problems

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from reid_attn.gallery import Gallery
-from reid_attn.gallery.record import EVERYTHING
+from reid_attn.gallery.filters import EVERYTHING
 
 DIMENSION = 64
 

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from reid_attn.errors import DataError, UsageError
 from reid_attn.gallery import Gallery, where
 from reid_attn.gallery.contract import Store
+from reid_attn.gallery.filters import EVERYTHING, LIVE
 from reid_attn.gallery.local import records as clock
-from reid_attn.gallery.record import EVERYTHING, LIVE
 
 DIMENSION = 6
 DAY = 86_400

@@ -12,9 +12,10 @@ import pytest
 
 from reid_attn.errors import DamagedError, MismatchError
 from reid_attn.gallery import Gallery
+from reid_attn.gallery.filters import EVERYTHING
 from reid_attn.gallery.local import migration, schema
 from reid_attn.gallery.local.connection import NAME
-from reid_attn.gallery.record import EVERYTHING, checksum
+from reid_attn.gallery.record import checksum
 
 DIMENSION = 8
 ROWS = 5

@@ -5,8 +5,7 @@ import pytest
 
 from reid_attn.data.images import decode, encode_jpeg
 from reid_attn.errors import DataError
-from reid_attn.gallery import Gallery, Sighting, where
-from reid_attn.gallery import gallery as gallery_file
+from reid_attn.gallery import Gallery, Sighting, adding, where
 from reid_attn.gallery.sightings import read_tracks
 
 HEAD = "path,camera,track,time,x,y,width,height,person,colour,confidence\n"
@@ -93,7 +92,7 @@ def test_the_same_table_again_adds_nothing(tmp_path, frame, tracked):
 
 
 def test_an_interrupted_add_keeps_its_parts_and_goes_on(tmp_path, frame, tracked, monkeypatch):
-    monkeypatch.setattr(gallery_file, "PART", 2)
+    monkeypatch.setattr(adding, "PART", 2)
     rows = "".join(f"frame.jpg,1,{n},{n},{n},0,50,100,,,\n" for n in range(7))
     sightings = read_tracks(table(tmp_path, rows))
 
@@ -114,7 +113,7 @@ def test_an_interrupted_add_keeps_its_parts_and_goes_on(tmp_path, frame, tracked
 
 
 def test_a_bad_picture_costs_its_part_and_is_named(tmp_path, frame, tracked, monkeypatch):
-    monkeypatch.setattr(gallery_file, "PART", 2)
+    monkeypatch.setattr(adding, "PART", 2)
     rows = "".join(f"frame.jpg,1,{n},{n},{500 if n == 3 else n},0,50,100,,,\n" for n in range(5))
     sightings = read_tracks(table(tmp_path, rows))
     with Gallery.open(tracked, Mean()) as gallery:

@@ -1,22 +1,22 @@
-"""`gallery search` and `gallery calibrate`: who it may be, and whether he is there at all."""
+"""`gallery search`: who it may be."""
 
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, UsageError
 from .._arguments import Subparsers
-from ._shared import add_action, add_model, opened, show
+from ._answers import print_answer, told
+from ._shared import add_action, add_model, opened
 
 if TYPE_CHECKING:
-    from ...gallery import Answer, Where
+    from ...gallery import Where
 
 
 def add_actions(actions: Subparsers) -> None:
-    """Add the actions to the parser."""
+    """Add the action to the parser."""
     parser = add_action(
         actions,
         "search",
@@ -77,20 +77,6 @@ def add_actions(actions: Subparsers) -> None:
         "--rerank", action="store_true", help="order the best 100 by k-reciprocal re-ranking"
     )
     add_model(parser)
-    measured = add_action(
-        actions,
-        "calibrate",
-        _calibrate,
-        "Measure from which score on a person counts as known, and keep it with the gallery.",
-        "reid-attn gallery calibrate people --false-match-rate 0.01",
-    )
-    measured.add_argument(
-        "--false-match-rate",
-        type=float,
-        default=0.01,
-        metavar="R",
-        help="share of unknown persons that may be accepted (0.01)",
-    )
 
 
 def _search(arguments: argparse.Namespace) -> None:
@@ -117,11 +103,11 @@ def _search(arguments: argparse.Namespace) -> None:
             rerank=arguments.rerank,
         )
     if arguments.json:
-        told = [_told(name, answer) for name, answer in zip(names, answers, strict=True)]
-        print(json.dumps({"queries": told}, allow_nan=False))
+        found = [told(name, answer) for name, answer in zip(names, answers, strict=True)]
+        print(json.dumps({"queries": found}, allow_nan=False))
     else:
         for name, answer in zip(names, answers, strict=True):
-            _print(name, answer)
+            print_answer(name, answer)
 
 
 def _where(arguments: argparse.Namespace) -> "Where":
@@ -179,62 +165,3 @@ def _one_camera(cameras: Sequence[int]) -> list[int]:
             "--other-cameras-only"
         )
     return [cameras[0]]
-
-
-def _told(name: str, answer: "Answer") -> dict[str, Any]:
-    hits = [
-        {"rank": rank, **asdict(hit), "attributes": json.loads(hit.attributes)}
-        for rank, hit in enumerate(answer, start=1)
-    ]
-    measured = answer.calibration
-    return {
-        "query": name.encode(errors="surrogateescape").decode(errors="replace"),
-        "known": answer.known,
-        "threshold": measured and measured.threshold,
-        "false_match_rate": measured and measured.false_match_rate,
-        "hits": hits,
-    }
-
-
-def _print(name: str, answer: "Answer") -> None:
-    from rich.console import Console
-
-    from ...reports.ranked_lists import Hit, RankedList
-    from ...reports.tables import print_ranked
-
-    hits = (Hit(Path(h.source), h.score, None, _who(h), str(h.camera)) for h in answer)
-    print_ranked(Console(), RankedList(Path(name), "", "", tuple(hits), None))
-    print(_decision(answer))
-
-
-def _who(hit: Any) -> str:
-    named = f"{hit.person} ({hit.name})" if hit.name else hit.person
-    return named or (f"unknown, track {hit.track}" if hit.track else "unknown")
-
-
-def _decision(answer: "Answer") -> str:
-    measured = answer.calibration
-    if measured is None:
-        return "No threshold is known: 'reid-attn gallery calibrate' measures one."
-    best = "nothing was searched" if answer.best is None else f"the best score is {answer.best:.4f}"
-    verdict = "Somebody like this is in the gallery" if answer.known else "Not in the gallery"
-    return (
-        f"{verdict}: {best}, the threshold {measured.threshold:.4f}, at which "
-        f"{measured.false_match_rate:.1%} of unknown persons were accepted among "
-        f"{measured.gallery:,} pictures. A likeness, not an identification: a person decides."
-    )
-
-
-def _calibrate(arguments: argparse.Namespace) -> None:
-    from ...gallery import Gallery
-
-    with Gallery.open(arguments.folder) as gallery:
-        found = gallery.calibrate(arguments.false_match_rate)
-    sentence = (
-        f"{arguments.folder}: known from {found.threshold:.4f} on. On other persons, "
-        f"{found.measured_rate:.1%} of the unknown were accepted (wanted: "
-        f"{found.false_match_rate:.1%}) and {found.detection_rate:.1%} of the known were accepted "
-        f"and rightly named, among {found.gallery:,} pictures; measured with "
-        f"{found.unknown_queries:,} queries"
-    )
-    show(arguments, asdict(found), sentence)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DamagedError
-from ..record import Row, Where
+from ..filters import Where
+from ..record import Row
 
 NEVER = 2**63 - 1
 

@@ -16,7 +16,8 @@ from ... import storage
 from ...errors import DamagedError, DiskError, LockedError, UsageError
 from .. import audit
 from ..contract import Erasure, Found, Summary, Vectors, ranges
-from ..record import Entry, Meta, Row, Where
+from ..filters import Where
+from ..record import Entry, Meta, Row
 from . import cache, changes, erasure, records, schema, verification
 from .changes import changing, write
 from .connection import NAME, Connection
