@@ -10,10 +10,10 @@ import pytest
 from reid_attn.data.images import decode, encode_jpeg
 from reid_attn.errors import DamagedError, DataError, DiskError, LockedError, UsageError
 from reid_attn.gallery import Gallery
+from reid_attn.gallery.arrival import SECONDS_A_DAY
 from reid_attn.gallery.filters import EVERYTHING
 from reid_attn.gallery.local import connection as link
 from reid_attn.gallery.local import erasure, scan
-from reid_attn.gallery.local.changes import SECONDS_A_DAY
 
 WIDE = 2048  # smaller vectors share pages, whose reuse hides what is not erased
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reid_attn.errors import DamagedError, DataError, UsageError
 from reid_attn.gallery import Gallery, Hit
-from reid_attn.gallery.local.changes import SECONDS_A_DAY
+from reid_attn.gallery.arrival import SECONDS_A_DAY
 
 DIMENSION = 8
 

@@ -1,0 +1,48 @@
+"""What arrives in any store: the row that an entry becomes, and what may not come back."""
+
+import os
+from collections.abc import Sequence
+from hashlib import sha256
+
+from ..errors import DataError
+from .record import Entry, Meta, Row, checksum
+
+SECONDS_A_DAY = 86_400
+
+
+def arrived(number: int, entry: Entry, meta: Meta, now: int) -> Row:
+    """The row that an entry becomes at the moment `now`, in the generation after `meta`."""
+    thumbnail = entry.thumbnail
+    ends = [meta.until, None if meta.keep_days is None else now + meta.keep_days * SECONDS_A_DAY]
+    return Row(
+        row=number,
+        person=entry.person,
+        name=entry.name,
+        camera=entry.camera,
+        time=entry.time,
+        track=entry.track,
+        source=entry.source,
+        source_hash=entry.source_hash,
+        key=entry.key,
+        attributes=entry.attributes,
+        added=now,
+        expiry=min((end for end in ends if end is not None), default=None),
+        vector_hash=checksum((entry.vector,)),
+        thumbnail_hash=None if thumbnail is None else checksum((thumbnail,)),
+        changed=meta.generation + 1,
+    )
+
+
+def salted(meta: Meta, source_hash: bytes) -> bytes:
+    """How the block-list names a source, so that other lists of hashes do not lead to it."""
+    return sha256(bytes.fromhex(meta.salt) + source_hash).digest()
+
+
+def refuse_erased(entries: Sequence[Entry], erased: set[bytes]) -> None:
+    """`DataError` when the source of an entry is among those that were erased."""
+    names = [os.fsdecode(entry.source) for entry in entries if entry.source_hash in erased]
+    if names:
+        raise DataError(
+            f"{len(names)} of {len(entries)} pictures were erased from this gallery and may not "
+            f"come back, such as {names[0]}: leave them out"
+        )
