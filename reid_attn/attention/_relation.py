@@ -1,9 +1,17 @@
-"""The gate of RGA: tokens weighed by their relations to all others. The symbols are rga.py's."""
+"""One gate for each token, weighed by its relations to all others. The symbols are rga.py's.
+
+Every convolution is 1×1, a product of matrices, and is computed as one: torch's own 1×1 in one
+dimension brings each map of a CPU into another layout and back. With the features first, the tokens
+of a whole batch are one matrix (F, N·n), and so are g, Θ and Φ, which are then taken apart without
+a copy. The matrix is a view of the map where a token's features lie next to each other, otherwise a
+copy of whole rows.
+"""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from ._published import Sources, renamed
 
@@ -50,27 +58,38 @@ class RelationGate(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(N, F, n) -> (N, 1, n)."""
         embedded = self._embed(tokens)
-        parts = [embedded[:, : self.own].mean(dim=1, keepdim=True)] if self.own else []
+        own, pair = torch.split(embedded, [self.own, len(embedded) - self.own])
+        _, norm, rectify, _, last_norm = self.head
+        reduce, weigh = (self.head.get_parameter(f"{i}.weight").flatten(1) for i in (0, 3))
+        reduce = reduce.to(embedded.dtype)  # (k, 1 + m)
+        parts = []  # of [g; Z], whose stacking would copy Z
+        if self.own:
+            parts.append(reduce[:, :1] * own.mean(dim=0)[:, None])
         if self.relate is not None and self.relate_norm is not None:
-            related = self._relate(embedded[:, self.own :], self.relate.weight)
-            parts.append(torch.relu_(self.relate_norm(related)))
-        gate = torch.sigmoid(self.head(torch.cat(parts, dim=1)))
+            related = torch.relu_(self.relate_norm(self._relate(pair, self.relate.weight)))
+            parts.append(_product(reduce[:, -related.shape[1] :], related))
+        hidden = rectify(norm(sum(parts[1:], start=parts[0])))
+        gate = torch.sigmoid(last_norm(_product(weigh, hidden)))
         return gate * self.scale if self.scale != 1 else gate
 
     def _embed(self, tokens: Tensor) -> Tensor:
-        """(N, F, n) -> [g; Θ; Φ], each (N, d, n) as far as it is there."""
-        return torch.relu_(self.embed_norm(self.embed(tokens)))
+        """(N, F, n) -> [g; Θ; Φ], each (d, N, n) as far as it is there."""
+        pictures, features, positions = tokens.shape
+        matrix = tokens.permute(1, 0, 2).reshape(features, pictures * positions)
+        embedded = self.embed_norm((self.embed.weight.flatten(1) @ matrix)[None])
+        return torch.relu_(embedded).reshape(-1, pictures, positions)
 
     def _relate(self, pair: Tensor, weight: Tensor) -> Tensor:
-        """[Θ; Φ] (N, 2d, n) -> W [G; Gᵀ] (N, m, n) = [W1 Φᵀ | W2 Θᵀ] [Θ; Φ]."""
-        theta, phi = pair.chunk(2, dim=1)
+        """[Θ; Φ] (2d, N, n) -> W [G; Gᵀ] (N, m, n) = [W1 Φᵀ | W2 Θᵀ] [Θ; Φ]."""
+        theta, phi = pair.chunk(2)
         w1, w2 = weight.chunk(2, dim=1)  # (m, n) each
-        return torch.cat([w1 @ phi.mT, w2 @ theta.mT], dim=2) @ pair
+        mixed = torch.cat([linear(phi, w1), linear(theta, w2)])  # (2d, N, m)
+        return torch.bmm(mixed.permute(1, 2, 0), pair.permute(1, 0, 2))
 
     def affinity(self, tokens: Tensor, index: int) -> Tensor:
         """G(index, :) of tokens (N, F, n): (N, n)."""
-        theta, phi = self._embed(tokens)[:, self.own :].chunk(2, dim=1)
-        return (theta[:, :, index, None] * phi).sum(dim=1)
+        theta, phi = self._embed(tokens)[self.own :].chunk(2)
+        return (theta[:, :, index, None] * phi).sum(dim=0)
 
     def sources(self, branch: str) -> Sources:
         """Our key -> the published keys of the branch `spatial` or `channel`."""
@@ -87,3 +106,8 @@ class RelationGate(nn.Module):
 
 def _convolution(inputs: int, outputs: int) -> nn.Conv1d:
     return nn.Conv1d(inputs, outputs, kernel_size=1, bias=False)
+
+
+def _product(weight: Tensor, x: Tensor) -> Tensor:
+    """(m, F) times (N, F, n) -> (N, m, n); `@` would copy x to make one product of the batch."""
+    return torch.bmm(weight.expand(len(x), *weight.shape), x)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from reference import CASES, Reference, close
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from reid_attn import attention
 from reid_attn.attention import parameter_count
@@ -41,6 +42,40 @@ def test_no_tensor_is_as_large_as_the_affinities() -> None:
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         block(x)
     assert 0 < largest < positions * positions // 2
+
+
+class Copies(TorchDispatchMode):
+    """How many whole maps of `values` numbers are copied."""
+
+    def __init__(self, values: int) -> None:
+        super().__init__()
+        self.values, self.found = values, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        copying = func in (torch.ops.aten.clone.default, torch.ops.aten.copy_.default)
+        self.found += copying and args[0].numel() == self.values
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("order", ["sc", "cs", "parallel"])
+def test_one_map_is_copied_and_the_layout_stays(order: str, layout: torch.memory_format) -> None:
+    """For one of the gates the tokens lie as they are needed; both ways, once and for all."""
+    block = attention.build("rga", channels=16, size=(12, 6), order=order)
+    x = torch.randn(3, 16, 12, 6).contiguous(memory_format=layout).requires_grad_()
+    with Copies(x.numel()) as copies:
+        y = block(x)
+        y.backward(torch.ones_like(y))
+    assert copies.found == 1
+    assert x.grad is not None
+    assert y.stride() == x.grad.stride() == x.stride()
+
+
+@pytest.mark.parametrize("order", ["sc", "parallel"])
+def test_compiles_as_one_graph(order: str) -> None:
+    block, x = built(order=order)
+    compiled = torch.compile(block, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), block(x))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +143,7 @@ def test_the_gate_is_what_the_map_was_multiplied_by(order: str) -> None:
 def test_affinity_is_the_row_that_the_exact_form_leaves_out() -> None:
     block, x = built()
     embedded = block.spatial._embed(x.flatten(2))
-    theta, phi = embedded[:, 2:4], embedded[:, 4:]  # after the two channels of g
+    _, theta, phi = embedded.transpose(0, 1).chunk(3, dim=1)  # (N, d, n) each
     close(block.affinity(x, 3, 1), (theta.mT @ phi)[:, 3 * 4 + 1].unflatten(1, (8, 4)))
 
 
