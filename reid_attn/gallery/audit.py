@@ -21,24 +21,34 @@ from ..errors import DamagedError, DataError
 
 NAME = "audit.jsonl"
 HEAD = "audit.head"
-_START = "0" * 64
+START = "0" * 64
 
 
 def append(folder: Path, action: str, details: Mapping[str, Any], *, sync: bool) -> None:
     """Add a line to the log of `folder`; with `sync` it is on the disk when this returns."""
-    act = {
+    told = act(action, details)
+
+    def follow(last: bytes) -> bytes:
+        number, previous = _place(last)
+        return _encoded(chained(number + 1, previous, told))
+
+    storage.append_after(folder / NAME, folder / HEAD, follow, sync)
+
+
+def act(action: str, details: Mapping[str, Any]) -> dict[str, Any]:
+    """What a line says: when, who, and what."""
+    return {
         "at": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         "who": f"{_user()}@{platform.node()}:{os.getpid()}",
         "action": action,
         **details,
     }
 
-    def follow(last: bytes) -> bytes:
-        number, previous = _place(last)
-        body = {"line": number + 1, "previous": previous, **act}
-        return _encoded({**body, "hash": _digest(body)})
 
-    storage.append_after(folder / NAME, folder / HEAD, follow, sync)
+def chained(number: int, previous: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """The line of that number, which follows the line with the hash `previous`."""
+    body = {"line": number, "previous": previous, **told}
+    return {**body, "hash": _digest(body)}
 
 
 def lines(folder: Path) -> Iterator[dict[str, Any]]:
@@ -51,7 +61,7 @@ def lines(folder: Path) -> Iterator[dict[str, Any]]:
 
 def problems(folder: Path) -> list[str]:
     """A sentence for each place where the log is not as it was written."""
-    found, previous, number, last = [], _START, 0, b""
+    found, previous, number, last = [], START, 0, b""
     for place, text in enumerate(_texts(folder), start=1):
         line, last = _parsed(text), text
         if line is None:
@@ -82,7 +92,7 @@ def _end_problem(folder: Path, number: int, last: bytes) -> list[str]:
 def _place(last: bytes) -> tuple[int, str]:
     """Number and hash of the last line."""
     if not last:
-        return 0, _START
+        return 0, START
     line = _parsed(last)
     if line is None:
         return 0, hashlib.sha256(last).hexdigest()  # go on after damage, which verifying names
