@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ..errors import DamagedError
 from .checks import Ids, batches
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 
 _HEAD = struct.Struct("<8sIQQ")
 _MAGIC, _FORMAT = b"reidnear", 1

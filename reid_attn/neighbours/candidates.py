@@ -35,8 +35,12 @@ class Candidates:
 
     def offer_all(self, scores: Vectors, places: Ids, error: float) -> None:
         """Consider the rows at `places` (B,) by `scores` (Q, B); −inf means never."""
-        found = np.flatnonzero(scores >= (self.floor - np.float32(error))[:, None])
-        query, column = np.divmod(found, max(1, scores.shape[1]))
+        least, width = self.floor - np.float32(error), scores.shape[1]
+        if not self._found and width > self.k:  # no floor yet: these rows have one of their own
+            best = np.partition(scores, -self.k, axis=1)[:, -self.k]
+            least = np.maximum(least, best - np.float32(2 * error))
+        found = np.flatnonzero(scores >= least[:, None])
+        query, column = np.divmod(found, max(1, width))
         self.offer(query, places[column], scores.ravel()[found], error)
 
     def offer(self, query: Ids, places: Ids, scores: Vectors, error: float) -> None:

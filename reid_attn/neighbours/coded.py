@@ -65,10 +65,10 @@ class HalfPart(CodedPart):
     @classmethod
     def of(cls, ids: Ids, vectors: Vectors) -> "HalfPart":
         """A part of rounded vectors."""
-        return cls(ids, vectors.astype(np.float16))
+        return cls(ids, torch.from_numpy(vectors).half().numpy())
 
     def vectors(self, chosen: slice | Ids) -> Vectors:
-        """Some rows as float32, by torch's conversion, six times as fast as numpy's."""
+        """Some rows as float32, by torch's conversion, which is faster than numpy's."""
         wide: Vectors = torch.from_numpy(self._rows[chosen]).float().numpy()
         return wide
 

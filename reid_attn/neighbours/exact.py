@@ -59,11 +59,12 @@ class ExactIndex(Index):
         return np.concatenate([np.empty(0, np.int64), *(part.ids for part in self._parts)])
 
     @classmethod
-    def of(cls, ids: ArrayLike, features: ArrayLike) -> "ExactIndex":
+    def of(cls: type[AnExactIndex], ids: ArrayLike, features: ArrayLike) -> AnExactIndex:
         """An index of vectors (N, D) that it shares, so that nobody may change them any more."""
         index = cls(np.shape(features)[-1])
         labels, vectors = checked_additions(ids, features, index.dimension, index.ids)
-        index._parts = [index.part.of(labels, vectors)]
+        whole = batches(len(labels), ROWS)
+        index._parts = [index.part.of(labels[some], vectors[some]) for some in whole]
         return index
 
     def add(self, ids: ArrayLike, features: ArrayLike) -> None:

@@ -2,7 +2,7 @@
 
 Malkov and Yashunin, Efficient and robust approximate nearest neighbor search using Hierarchical
 Navigable Small World graphs, TPAMI 2020. Each vector has links to 32 near ones, twice as many in
-the lowest layer; a search walks along them and keeps the best `WIDTH` that it saw.
+the lowest layer; a search walks along them and keeps the best `width` that it saw.
 
 FAISS cannot remove a vector from the graph. Here a removed one is overwritten by zeros, so that
 nothing of it is left, and only shows the way; when a fourth are such, the graph is built anew. A
@@ -35,7 +35,7 @@ from .library import deserialised, faiss
 AGraphIndex = TypeVar("AGraphIndex", bound="GraphIndex")
 
 LINKS = 32
-WIDTH = 64  # at a search, or twice the number of answers where that is more
+WIDTH = 64
 _BUILDING_WIDTH = 80
 _GONE = -1
 _MOST_GONE = 1 / 4  # of the vectors in the graph
@@ -50,6 +50,8 @@ class GraphIndex(Index):
 
     def __init__(self, dimension: int) -> None:
         super().__init__(dimension)
+        self.width = WIDTH
+        """Vectors that a search keeps in sight, or twice its answers: more find more, slower."""
         self._graph = self._empty()
         self._labels = np.empty(0, np.int64)
 
@@ -102,7 +104,8 @@ class GraphIndex(Index):
     def contents(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """See `Index.contents`."""
         graph = faiss().serialize_index(self._graph)
-        return {"dimension": self.dimension}, {"ids": self._labels, "graph": graph}
+        facts = {"dimension": self.dimension, "width": self.width}
+        return facts, {"ids": self._labels, "graph": graph}
 
     @classmethod
     def restore(
@@ -110,6 +113,7 @@ class GraphIndex(Index):
     ) -> AGraphIndex:
         """See `Index.restore`."""
         index = cls(facts["dimension"])
+        index.width = facts["width"]
         index._labels = arrays["ids"][:]
         index._graph = deserialised(arrays["graph"])
         return index
@@ -124,7 +128,7 @@ class GraphIndex(Index):
         """The places (Q, k) of rows that are near, all of them in `mask`."""
         if mask.mean() < _SPARSE:
             return self._all(queries, k, mask)
-        width = max(WIDTH, 2 * k)
+        width = max(self.width, 2 * k)
         only = None if mask.all() else faiss().IDSelectorBitmap(_bits(mask))
         how = faiss().SearchParametersHNSW(efSearch=width, sel=only)
         places: Ids = self._graph.search(queries, k, params=how)[1]

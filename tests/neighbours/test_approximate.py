@@ -101,6 +101,18 @@ def test_the_graph_is_built_anew_when_a_fourth_is_gone() -> None:
     assert index._graph.ntotal == len(index) == COUNT - COUNT // 4 - 1
 
 
+def test_a_wider_walk_finds_more() -> None:
+    vectors = rows_of(COUNT, DIMENSION)  # in all directions, where a walk goes astray
+    index, exact = filled("hnsw", vectors), ExactIndex.of(IDS, vectors)
+    expected, shares = exact.search(vectors[:200], 3)[1], []
+    for width in (1, 8, 200):
+        index.width = width
+        again = type(index).from_bytes(index.to_bytes())
+        shares.append(overlap(again.search(vectors[:200], 3)[1], expected))
+    assert shares == sorted(shares)
+    assert shares[0] < 0.999 < shares[2]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_more_are_asked_for_than_there_are(kind: str) -> None:
     scores, ids = filled(kind, VECTORS[:300]).search(VECTORS[:3], 1000)
