@@ -73,6 +73,24 @@ class Erasure(NamedTuple):
     """What this store cannot reach, a sentence each."""
 
 
+Label = tuple[str, str]
+"""Who a row shows: the key of the person, and the name."""
+
+
+class Correction(NamedTuple):
+    """A change of who rows show, as far as these rows are still there."""
+
+    number: int
+    """The generation that made it."""
+    at: int
+    """When: seconds since 1970, UTC."""
+    action: str
+    undoes: int
+    """The number of the correction that this one took back; 0 for none."""
+    rows: dict[int, tuple[Label, Label]]
+    """What each row showed before and after."""
+
+
 class Store(Protocol):
     """Rows in a place of its own. Each change is all or nothing and done when the call returns.
 
@@ -110,10 +128,26 @@ class Store(Protocol):
     def erased(self, source_hashes: Sequence[bytes]) -> set[bytes]:
         """Those of `source_hashes` that were erased and may not come back."""
 
-    def relabel(self, persons: Mapping[int, tuple[str, str]], action: str) -> int:
+    def relabel(
+        self,
+        persons: Mapping[int, Label],
+        action: str,
+        *,
+        as_of: int | None = None,
+        undoes: int = 0,
+    ) -> int:
         """Give rows another (person, name); returns how many were changed.
 
-        `UsageError` for a row that is not there; nothing is changed.
+        What they showed before is kept as a `Correction` in the same change. `UsageError` for a row
+        that is not there, `LockedError` for one that was changed after generation `as_of`; nothing
+        is changed then.
+        """
+
+    def corrections(self) -> list[Correction]:
+        """What `relabel` has done, oldest first.
+
+        A row that is deleted leaves its corrections, and whoever is erased with `block` leaves all
+        those which name him.
         """
 
     def remove(self, rows: Sequence[int]) -> int:

@@ -10,7 +10,7 @@ from typing import Any, SupportsIndex
 
 from ..errors import DataError
 
-SCHEMA = 2
+SCHEMA = 3
 DISTANCE = "cosine"
 Attributes = Mapping[str, Any]
 

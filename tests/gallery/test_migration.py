@@ -98,7 +98,7 @@ def test_nothing_is_lost(old):
         stored = gallery.store.vectors([row.row for row in rows])
         assert [v.tobytes() for v in stored] == [row[-1] for row in old_rows()]
         stats = gallery.stats()
-        assert (stats.schema, stats.generation, stats.purpose) == (2, 5, "lost children")
+        assert (stats.schema, stats.generation, stats.purpose) == (3, 5, "lost children")
         assert (stats.pictures, stats.keep_days, stats.expired) == (False, None, 1)
         assert [line["action"] for line in gallery.store.history()] == ["migrate"]
 
@@ -178,7 +178,7 @@ def test_a_kill_before_the_end_leaves_the_old_gallery(old):
 
 def test_a_later_version_is_refused(old):
     Gallery.open(old).close()
-    record = ("schema", "3")
+    record = ("schema", "4")
     connection = sqlite3.connect(old / NAME)
     with connection:
         values = (record[1], checksum(record))
@@ -187,3 +187,20 @@ def test_a_later_version_is_refused(old):
     connection.close()
     with pytest.raises(MismatchError, match="later version"):
         Gallery.open(old)
+
+
+def test_the_second_version_gets_what_the_third_added(tmp_path, empty):
+    folder = shutil.copytree(empty, tmp_path / "people")
+    connection = sqlite3.connect(folder / NAME)
+    with connection:
+        for statement in schema.ADDED:
+            kind, name = statement.split()[1:3]
+            connection.execute(f"DROP {kind} IF EXISTS {name}")
+        record = ("schema", "2")
+        values = (record[1], checksum(record))
+        connection.execute("UPDATE meta SET value = ?, checksum = ? WHERE key = 'schema'", values)
+    connection.close()
+    with Gallery.open(folder) as gallery:
+        assert (gallery.stats().schema, gallery.store.corrections()) == (3, [])
+        assert [line["action"] for line in gallery.store.history()] == ["create", "migrate"]
+        assert gallery.verify() == 0

@@ -68,6 +68,8 @@ def delete(connection: Connection, meta: Meta, rows: Sequence[Row], action: str)
         connection.execute('DELETE FROM people WHERE "row" = ?', (row.row,))
         connection.execute('DELETE FROM vectors WHERE "row" = ?', (row.row,))
         connection.execute('DELETE FROM thumbnails WHERE "row" = ?', (row.row,))
+        connection.execute('DELETE FROM corrections WHERE "row" = ?', (row.row,))
+        connection.execute('DELETE FROM staged WHERE "row" = ?', (row.row,))
         connection.execute("INSERT INTO gone VALUES (?, ?)", (row.row, meta.generation + 1))
     if rows:
         details = {"rows": ranges(row.row for row in rows)}

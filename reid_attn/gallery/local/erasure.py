@@ -15,7 +15,7 @@ from typing import Any
 
 from ... import storage
 from ...errors import DamagedError, DiskError, LockedError
-from . import cache, changes, connection, records, scan
+from . import cache, changes, connection, corrections, records, scan
 from .connection import Connection
 
 MOST_PIECES = 1_000_000
@@ -65,6 +65,7 @@ def delete(link: Connection, numbers: Sequence[int], action: str, block: bool) -
         rows = records.get(link, numbers)
         if block:
             changes.block(link, meta, rows)
+            corrections.forget(link, rows)
         changes.delete(link, meta, rows, action)
 
 

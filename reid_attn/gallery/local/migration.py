@@ -7,18 +7,21 @@ from ...errors import MismatchError
 from ..record import SCHEMA, Meta, Row, checksum, entry_key
 from .connection import Connection
 from .records import insert, read_values, write_values
-from .schema import FIRST_TABLES, META_TABLE, SQLITE_OWN, TABLES, create, tables
+from .schema import ADDED, FIRST_TABLES, META_TABLE, SQLITE_OWN, TABLES, create, tables
+
+_FIRST = sorted((*FIRST_TABLES, SQLITE_OWN))
+_SECOND = sorted(({*TABLES} - {*ADDED}) | {SQLITE_OWN})
 
 
 def is_current(connection: Connection) -> bool:
-    """Whether these are the tables of this version; `False` for version 1.
+    """Whether these are the tables of this version; `False` for an earlier one.
 
     `MismatchError` for a later version, `DamagedError` for anything else.
     """
     found = tables(connection)
     if found == sorted((*TABLES, SQLITE_OWN)):
         return True
-    if found == sorted((*FIRST_TABLES, SQLITE_OWN)):
+    if found in (_FIRST, _SECOND):
         return False
     if META_TABLE in found and read_values(connection).get("schema", 0) > SCHEMA:
         raise MismatchError(
@@ -28,10 +31,17 @@ def is_current(connection: Connection) -> bool:
 
 
 def migrate(connection: Connection) -> None:
-    """Bring version 1 to this one; inside one transaction, so that it is done or not begun.
+    """Bring what is there to this version; inside one transaction: it is done or not begun."""
+    if tables(connection) == _FIRST:
+        _migrate_first(connection)
+        return
+    for statement in ADDED:
+        connection.execute(statement)
+    write_values(connection, Meta(**{**read_values(connection), "schema": SCHEMA}))
 
-    Every row is verified on its way and keeps its number; expired ones come along.
-    """
+
+def _migrate_first(connection: Connection) -> None:
+    """From version 1: every row is verified on its way and keeps its number."""
     values = read_values(connection)
     last = connection.value("SELECT coalesce(max(seq), 0) FROM sqlite_sequence")
     refused = list(connection.execute("SELECT salted_hash FROM refused"))

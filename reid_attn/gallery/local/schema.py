@@ -27,11 +27,22 @@ TABLES = (
     " STRICT, WITHOUT ROWID",
     "CREATE TABLE changes (generation INTEGER PRIMARY KEY, change TEXT NOT NULL) STRICT",
     'CREATE TABLE gone ("row" INTEGER PRIMARY KEY, generation INTEGER NOT NULL) STRICT',
+    'CREATE TABLE corrections (generation INTEGER NOT NULL, "row" INTEGER NOT NULL,'
+    " at INTEGER NOT NULL, action TEXT NOT NULL, undoes INTEGER NOT NULL,"
+    " old_person TEXT NOT NULL, old_name TEXT NOT NULL, person TEXT NOT NULL, name TEXT NOT NULL,"
+    ' checksum BLOB NOT NULL, PRIMARY KEY (generation, "row")) STRICT, WITHOUT ROWID',
+    'CREATE INDEX corrections_row ON corrections ("row")',
+    'CREATE TABLE staged ("row" INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL,'
+    " vector BLOB NOT NULL, checksum BLOB NOT NULL) STRICT",
 )
 """`meta` has a record for each field of `Meta`, `people` the columns of `Row` in their order.
 
 `changes` and `gone` tell a cache of an earlier generation what it has missed (`columns.py`).
+`corrections` has who each row showed before and after a correction, `staged` the vectors of a model
+that is to replace the gallery's.
 """
+ADDED = TABLES[-3:]
+"""What version 3 added."""
 SQLITE_OWN = "CREATE TABLE sqlite_sequence(name,seq)"  # the last row number ever given
 
 FIRST_TABLES = (

@@ -15,10 +15,10 @@ import numpy as np
 from ... import storage
 from ...errors import DamagedError, DiskError, LockedError, UsageError
 from .. import audit
-from ..contract import Erasure, Found, Summary, Vectors, ranges
+from ..contract import Correction, Erasure, Found, Label, Summary, Vectors
 from ..filters import Where
 from ..record import Entry, Meta, Row
-from . import cache, changes, erasure, records, schema, verification
+from . import cache, changes, corrections, erasure, records, schema, verification
 from .changes import changing, write
 from .connection import NAME, Connection
 from .lookup import Lookup
@@ -117,21 +117,23 @@ class LocalStore:
             meta = records.read_meta(self._connection)
             return changes.erased(self._connection, meta, source_hashes)
 
-    def relabel(self, persons: Mapping[int, tuple[str, str]], action: str) -> int:
+    def relabel(
+        self,
+        persons: Mapping[int, Label],
+        action: str,
+        *,
+        as_of: int | None = None,
+        undoes: int = 0,
+    ) -> int:
         """Give rows another (person, name)."""
         with changing(self._connection) as meta:
-            changed = [
-                replace(row, person=person, name=name, changed=meta.generation + 1)
-                for row in records.get(self._connection, list(persons))
-                for person, name in [persons[row.row]]
-                if (row.person, row.name) != (person, name)
-            ]
-            for row in changed:
-                records.write_row(self._connection, row)
-            if changed:
-                details = {"rows": ranges(row.row for row in changed)}
-                write(self._connection, meta, action, details)
-        return len(changed)
+            link = self._connection
+            return corrections.relabel(link, meta, persons, action, as_of, undoes)
+
+    def corrections(self) -> list[Correction]:
+        """What `relabel` has done, oldest first."""
+        with self._connection.transaction():
+            return corrections.read(self._connection)
 
     def remove(self, rows: Sequence[int]) -> int:
         """Delete rows and their pictures; their bytes may stay in the log until it is emptied."""

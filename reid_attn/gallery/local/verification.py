@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ...errors import DamagedError
 from ..record import checksum
-from . import changes, records
+from . import changes, corrections, records
 from .connection import Connection
 
 _SHOWN = 20  # sentences of SQLite's own check
@@ -25,6 +25,7 @@ def problems(connection: Connection) -> list[str]:
             found += _row_problems(connection, number)
         found += _strays(connection)
         changes.refused(connection)
+        corrections.read(connection)
     except (DamagedError, sqlite3.Error) as error:
         found.append(str(error))
     return found
