@@ -8,10 +8,10 @@ import pytest
 from reid_attn import storage
 from reid_attn.errors import DiskError
 from reid_attn.gallery import Gallery, where
-from reid_attn.gallery.local import cache, changes, lookup, records
+from reid_attn.gallery.local import cache, changes, index, records
 from reid_attn.gallery.local.connection import NAME
-from reid_attn.gallery.local.lookup import Lookup
-from reid_attn.neighbours import ExactIndex
+from reid_attn.gallery.local.index import VectorIndex
+from reid_attn.neighbours import ExactIndex, save
 
 DIMENSION = 8
 
@@ -20,13 +20,13 @@ DIMENSION = 8
 def builds(monkeypatch):
     """How often an index was built from the rows."""
     counted = []
-    read = Lookup._add
+    build = VectorIndex._make
 
-    def add(self, index, numbers, dimension):
-        counted.extend([1] if len(numbers) else [])
-        read(self, index, numbers, dimension)
+    def counting(self, meta, wanted):
+        counted.append(1)
+        return build(self, meta, wanted)
 
-    monkeypatch.setattr(Lookup, "_add", add)
+    monkeypatch.setattr(VectorIndex, "_make", counting)
     return counted
 
 
@@ -93,7 +93,7 @@ def test_a_cache_that_is_too_old_to_follow_is_made_anew(folder, add_random, monk
 
 
 def test_a_large_gallery_does_not_write_its_cache_for_every_row(folder, add_random, monkeypatch):
-    monkeypatch.setattr(lookup, "SMALL", 10)
+    monkeypatch.setattr(cache, "SMALL", 10)
     vectors = add_random(folder, 60)
     nearest(folder, vectors[0])
     assert state(folder) == "fresh"
@@ -130,22 +130,30 @@ def test_a_cache_of_a_restored_gallery_is_never_used(folder, add_random, builds)
 
 
 @pytest.mark.parametrize("name", [cache.INDEX, cache.COLUMNS])
-def test_any_changed_byte_is_noticed(folder, add_random, name):
+def test_any_changed_byte_is_harmless(folder, add_random, name):
     vectors = add_random(folder, 9)
     before = nearest(folder, vectors[4], 5)
     sound = (folder / name).read_bytes()
     generator = np.random.default_rng(0)
+    for place in generator.integers(0, len(sound), 60):
+        changed = bytearray(sound)
+        changed[place] ^= 1 << generator.integers(8)
+        (folder / name).write_bytes(changed)
+        assert nearest(folder, vectors[4], 5) == before, f"byte {place}"
+
+
+def test_any_changed_byte_of_the_columns_is_noticed(folder, add_random):
+    vectors = add_random(folder, 9)
+    nearest(folder, vectors[4], 5)
+    path = folder / cache.COLUMNS
+    sound = path.read_bytes()
     with Gallery.open(folder) as gallery:
         meta = gallery.store.meta()
-        places = [*range(cache.HEAD + 40), *generator.integers(0, len(sound), 200)]
-        for place in places:
-            changed = bytearray(sound)
-            changed[place] ^= 1 << generator.integers(8)
-            (folder / name).write_bytes(changed)
-            found = cache.read(folder / name, meta)
-            ours = found and found.stamp == cache.stamp(meta)
-            assert not ours, f"byte {place}"
-    assert nearest(folder, vectors[4], 5) == before
+    for place in range(len(sound)):
+        changed = bytearray(sound)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        assert cache.read(path, meta) is None, f"byte {place}"
 
 
 @pytest.mark.parametrize("name", [cache.INDEX, cache.COLUMNS])
@@ -158,28 +166,51 @@ def test_a_shortened_cache_is_noticed(folder, add_random, length, name):
     assert nearest(folder, vectors[4])[0].source == "0-4.jpg"
 
 
-def forged(folder, name, payload):
-    """A cache with a right stamp and a right checksum over other content."""
+@pytest.mark.parametrize("payload", [b"", b"written by another library", b"{}\n" + bytes(200)])
+def test_columns_that_only_claim_to_fit_are_made_anew(folder, add_random, payload):
+    vectors = add_random(folder, 3)
     with Gallery.open(folder) as gallery:
         meta = gallery.store.meta()
-    cache.write(folder / name, cache.Cache(cache.stamp(meta), payload, 0.0))
+    cache.write(folder / cache.COLUMNS, cache.stamp(meta), payload)
+    assert nearest(folder, vectors[1], 3)[0].row == 2
 
 
-@pytest.mark.parametrize("name", [cache.INDEX, cache.COLUMNS])
-@pytest.mark.parametrize("payload", [b"", b"written by another library", b"{}\n" + bytes(200)])
-def test_a_cache_that_only_claims_to_fit_is_made_anew(folder, add_random, name, payload):
+@pytest.mark.parametrize("facts", [{}, {"stamp": 7}, {"stamp": [1]}, {"stamp": ["x"] * 8}])
+def test_an_index_with_other_facts_is_made_anew(folder, add_random, facts):
     vectors = add_random(folder, 3)
-    forged(folder, name, payload)
+    other = ExactIndex(DIMENSION)
+    other.add(np.arange(1, 4), np.eye(DIMENSION, dtype=np.float32)[:3])
+    save(folder / cache.INDEX, other, facts)
+    assert state(folder) == "stale"
     assert nearest(folder, vectors[1], 3)[0].row == 2
 
 
 def test_an_index_of_rows_that_are_not_there_is_made_anew(folder, add_random):
     vectors = add_random(folder, 3)
-    index = ExactIndex(DIMENSION)
-    rows = np.array([5, 6, 7])
-    index.add(rows, np.eye(DIMENSION, dtype=np.float32)[:3])
-    forged(folder, cache.INDEX, rows.tobytes() + index.to_bytes())
+    with Gallery.open(folder) as gallery:
+        meta = gallery.store.meta()
+    other = ExactIndex(DIMENSION)
+    other.add(np.array([5, 6, 7]), np.eye(DIMENSION, dtype=np.float32)[:3])
+    facts = {"stamp": cache.stamp(meta).plain(), "kind": "exact", "seconds": 0.0, "recall": 1.0}
+    save(folder / cache.INDEX, other, facts)
     assert nearest(folder, vectors[1], 3)[0].row == 2
+
+
+@pytest.mark.parametrize("kind", ["refined", "hnsw"])
+def test_the_kind_follows_from_the_size_and_is_shown(folder, add_random, monkeypatch, kind):
+    vectors = add_random(folder, 300)
+    nearest(folder, vectors[0])
+    monkeypatch.setattr(index, "choose", lambda count, dimension: kind)
+    with Gallery.open(folder) as gallery:
+        assert [gallery.search(v, 1)[0].row for v in vectors[:20]] == list(range(1, 21))
+        gallery.remove([3])
+        add_random(folder, 1, seed=1)
+        assert len(gallery.search(vectors[2], 300)) == 300
+        assert gallery.search(vectors[2], 1)[0].row != 3
+    with Gallery.open(folder) as gallery:
+        shown = gallery.stats().store
+    assert shown["index"] == kind
+    assert 0.9 < shown["recall"] <= 1
 
 
 def test_a_cache_that_cannot_be_written_is_no_error_of_the_search(folder, add_random, monkeypatch):
@@ -191,6 +222,7 @@ def test_a_cache_that_cannot_be_written_is_no_error_of_the_search(folder, add_ra
     gallery = Gallery.open(folder)
     assert gallery.search(vectors[1], 1)[0].row == 2
     monkeypatch.setattr(storage, "write_bytes", full)
+    monkeypatch.setattr(storage, "write_pieces", full)
     with pytest.warns(UserWarning, match="built again: the disk is full"):
         gallery.close()
     monkeypatch.undo()

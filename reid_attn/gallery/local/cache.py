@@ -1,28 +1,33 @@
 """The caches: what can be made from the database again, in a form made for searching.
 
-Each is one file. Its head is a *stamp*, which says what state of which database it was made from,
-and a SHA-256 over all the rest of the file. A cache of an earlier state of the same database is
-brought up to date; one of any other is not read. They may be deleted at any time.
+Each is one file with a *stamp*, which says what state of which database it was made from. A cache
+of an earlier state of the same database is brought up to date; one of any other is not read. They
+may be deleted at any time. This file knows the stamps, and the one of the columns, which has a
+SHA-256 over all of it; the index is written by `neighbours/files.py`.
 """
 
 import hashlib
 import struct
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ... import storage
 from ...errors import DataError
 from ..record import Meta
+from .connection import Connection
 
 INDEX = "index.cache"
 COLUMNS = "columns.cache"
 
 State = Literal["fresh", "stale", "absent"]
 
+SMALL = 10_000  # rows up to which a cache is written after every change
+SHARE = 20  # of larger galleries, one in so many rows must have changed
+
 _STAMP = struct.Struct("<8sIQ32s32s16sIQ")
-_FIGURES = struct.Struct("<dQ")  # seconds that the making took, bytes of the payload
-HEAD = _STAMP.size + _FIGURES.size
+_LENGTH = struct.Struct("<Q")  # bytes of the payload
+HEAD = _STAMP.size + _LENGTH.size
 _SUM = hashlib.sha256().digest_size
 
 
@@ -45,15 +50,15 @@ class Stamp(NamedTuple):
         alike = all(getattr(self, name) == getattr(now, name) for name in same)
         return alike and self.generation <= meta.generation
 
+    def plain(self) -> list[int | str]:
+        """As JSON has it."""
+        return [part.hex() if isinstance(part, bytes) else part for part in self]
 
-@dataclass(frozen=True, slots=True)
-class Cache:
-    """What a file holds."""
-
-    stamp: Stamp
-    payload: bytes
-    seconds: float
-    """That making it took."""
+    @classmethod
+    def of_plain(cls, parts: Sequence[int | str]) -> "Stamp":
+        """The stamp of `plain()`."""
+        texts = [bytes.fromhex(part) if isinstance(part, str) else part for part in parts]
+        return cls(*texts)  # type: ignore[arg-type]
 
 
 def stamp(meta: Meta) -> Stamp:
@@ -75,41 +80,36 @@ def change_digest(change: str) -> bytes:
     return hashlib.sha256(change.encode()).digest()
 
 
-def write(path: Path, cache: Cache) -> None:
+def is_ours(connection: Connection, stamp: Stamp) -> bool:
+    """Whether this very database has been in that state."""
+    query = "SELECT change FROM changes WHERE generation = ?"
+    changes = connection.execute(query, (stamp.generation,))
+    return any(change_digest(change) == stamp.change for (change,) in changes)
+
+
+def worth_writing(behind: int, rows: int) -> bool:
+    """Whether a cache from which `behind` rows differ should be written again."""
+    return behind > 0 and (rows <= SMALL or behind * SHARE > rows)
+
+
+def write(path: Path, stamp: Stamp, payload: bytes) -> None:
     """Replace the file atomically; `DiskError` leaves the old one."""
-    head = _STAMP.pack(*cache.stamp) + _FIGURES.pack(cache.seconds, len(cache.payload))
-    storage.write_bytes(path, head + _sum(head, cache.payload) + cache.payload)
+    head = _STAMP.pack(*stamp) + _LENGTH.pack(len(payload))
+    storage.write_bytes(path, head + _sum(head, payload) + payload)
 
 
-def read(path: Path, meta: Meta) -> Cache | None:
-    """The content; `None` on any doubt: absent, unreadable, of another gallery, or damaged."""
+def read(path: Path, meta: Meta) -> tuple[Stamp, bytes] | None:
+    """Stamp and payload; `None` on any doubt: absent, unreadable, of another gallery, damaged."""
     try:
         data = storage.read_bytes(path)
     except DataError:
         return None
     head, recorded, payload = data[:HEAD], data[HEAD : HEAD + _SUM], data[HEAD + _SUM :]
-    found = _described(head)
-    if found is None or not found[0].fits(meta) or recorded != _sum(head, payload):
+    if len(head) < HEAD or recorded != _sum(head, payload):
         return None
-    return Cache(found[0], payload, found[1]) if found[2] == len(payload) else None
-
-
-def state(path: Path, meta: Meta) -> tuple[State, float | None]:
-    """What the head says, and the seconds that the making took, if it is of this very state."""
-    try:
-        with path.open("rb") as file:
-            found = _described(file.read(HEAD))
-    except OSError:
-        return "absent", None
-    if found is None or found[0] != stamp(meta):
-        return "stale", None
-    return "fresh", found[1]
-
-
-def _described(head: bytes) -> tuple[Stamp, float, int] | None:
-    if len(head) < HEAD:
-        return None
-    return Stamp(*_STAMP.unpack_from(head)), *_FIGURES.unpack_from(head, _STAMP.size)
+    found = Stamp(*_STAMP.unpack_from(head))
+    (length,) = _LENGTH.unpack_from(head, _STAMP.size)
+    return (found, payload) if found.fits(meta) and length == len(payload) else None
 
 
 def _sum(head: bytes, payload: bytes) -> bytes:

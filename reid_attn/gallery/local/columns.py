@@ -98,8 +98,8 @@ class Columns:
         )
         return joined._take(np.argsort(joined.rows))
 
-    def meant(self, where: Where, now: int) -> Ids:
-        """The numbers of the rows that `where` means, ascending."""
+    def chosen(self, where: Where, now: int) -> Mask:
+        """(N,) which rows `where` means."""
         chosen = np.ones(len(self), bool)
         if where.expired is not None:
             chosen &= (self.expiries <= now) == where.expired
@@ -120,7 +120,7 @@ class Columns:
         for key, value in (where.attributes or {}).items():
             fits = [w for w in self.attributes.words if _has(json.loads(w), key, value)]
             chosen &= self.attributes.among(fits)
-        return self.rows[chosen]
+        return chosen
 
     def counts(self, now: int) -> dict[str, int]:
         """How many different persons, cameras and tracks there are, and expired rows."""

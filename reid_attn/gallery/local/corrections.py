@@ -10,6 +10,7 @@ from . import records
 from .changes import write
 from .connection import Connection
 
+_RECORD = "INSERT INTO corrections VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _NAMING = (
     "DELETE FROM corrections WHERE ? IN (old_person, person)",
     "DELETE FROM corrections WHERE ? IN (old_name, name)",
@@ -38,9 +39,7 @@ def relabel(
         person, name = persons[row.row]
         records.write_row(connection, replace(row, person=person, name=name, changed=generation))
         known = (generation, row.row, at, action, undoes, row.person, row.name, person, name)
-        marks = ", ".join("?" * (len(known) + 1))
-        statement = f"INSERT INTO corrections VALUES ({marks})"
-        connection.execute(statement, (*known, checksum(known)))
+        connection.execute(_RECORD, (*known, checksum(known)))
     if changed:
         write(connection, meta, action, {"rows": ranges(row.row for row in changed)})
     return len(changed)

@@ -18,7 +18,7 @@ from .. import audit
 from ..contract import Correction, Erasure, Found, Label, Summary, Vectors
 from ..filters import Where
 from ..record import Entry, Meta, Row
-from . import cache, changes, corrections, erasure, records, schema, verification
+from . import changes, corrections, erasure, index, records, schema, verification
 from .changes import changing, write
 from .connection import NAME, Connection
 from .lookup import Lookup
@@ -86,7 +86,7 @@ class LocalStore:
             return
         try:
             self._lookup.save()
-        except (DiskError, LockedError) as error:
+        except (DamagedError, DiskError, LockedError) as error:
             warnings.warn(f"the index will be built again: {error}", stacklevel=3)
         finally:
             self._connection.close()
@@ -166,8 +166,9 @@ class LocalStore:
         """The rows that are meant, by number."""
         with self._connection.transaction():
             meta = records.read_meta(self._connection)
-            numbers = self._lookup.columns(meta).meant(where, records.now())
-            return records.get(self._connection, numbers.tolist())
+            columns = self._lookup.columns(meta)
+            numbers = columns.rows[columns.chosen(where, records.now())].tolist()
+            return records.get(self._connection, numbers)
 
     def get(self, rows: Sequence[int]) -> list[Row]:
         """Rows by number, in the order asked for."""
@@ -201,7 +202,7 @@ class LocalStore:
             meta = records.read_meta(self._connection)
             counts = self._lookup.columns(meta).counts(records.now())
             erased = self._connection.value("SELECT count(*) FROM refused")
-            state, seconds = cache.state(self.folder / cache.INDEX, meta)
+            state, facts = index.state(self.folder, meta)
         size = sum(path.stat().st_size for path in self.folder.glob("[!.]*") if path.is_file())
         return Summary(
             meta,
@@ -209,8 +210,8 @@ class LocalStore:
             erased=erased,
             bytes=size,
             cache=state,
-            rebuild_seconds=seconds,
-            store={},
+            rebuild_seconds=facts.get("seconds"),
+            store={"index": facts.get("kind"), "recall": facts.get("recall")},
         )
 
     def record(self, action: str, details: Mapping[str, Any]) -> None:
@@ -240,8 +241,7 @@ class LocalStore:
                 raise DamagedError(f"the backup {target} cannot be used: {problems[0]}")
 
     def _found(self, meta: Meta, queries: Vectors, k: int, where: Where) -> list[list[Found]]:
-        meant = self._lookup.columns(meta).meant(where, records.now())
-        scores, numbers = self._lookup.search(meta, queries, k, meant)
+        scores, numbers = self._lookup.search(meta, queries, k, where)
         rows = self._verified(np.unique(numbers).tolist(), meta)
         return [
             [Found(score, rows[number]) for score, number in zip(*pair, strict=True)]

@@ -1,0 +1,64 @@
+"""The audit log: the lines of `audit.py`, as notes.
+
+The lines of changes are one chain, whose number is the generation. Searches change nothing and wait
+for nobody, so that each store that is opened has a chain of its own for them.
+"""
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .. import audit
+from .notes import Notes
+
+CHANGE = "change"
+OTHER = "other"
+
+
+class Log:
+    """The lines of one gallery."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+        self._session = secrets.token_hex(8)
+        self._number = 0
+        self._previous = audit.START
+
+    def record(self, action: str, details: Mapping[str, Any]) -> None:
+        """A line for what changes nothing."""
+        told = audit.act(action, {"session": self._session, **details})
+        line = audit.chained(self._number + 1, self._previous, told)
+        self._notes.put({f"log/{self._session}/{line['line']}": json.dumps(line)}, OTHER)
+        self._number, self._previous = line["line"], line["hash"]
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """All lines, oldest first."""
+        yield from sorted(self._all(), key=lambda line: (line["at"], line["line"]))
+
+    def problems(self, generation: int, head: str) -> Iterator[str]:
+        """A sentence for each place where the log is not as it was written."""
+        chains: dict[str, list[dict[str, Any]]] = {"change": []}
+        for line in sorted(self._all(), key=lambda line: int(line["line"])):
+            chains.setdefault(line.get("session", "change"), []).append(line)
+        for name, lines in chains.items():
+            number, previous = 0, audit.START
+            for line in lines:
+                number += 1
+                if line["line"] != number:
+                    yield f"of the audit log {name!r}, lines before {line['line']} are missing"
+                elif line != _again(line, previous):
+                    yield f"line {number} of the audit log {name!r} was changed"
+                number, previous = line["line"], line["hash"]
+            if name == "change" and (number, previous) != (generation, head):
+                yield f"the end of the audit log is not what was last written: line {generation}"
+
+    def _all(self) -> Iterator[dict[str, Any]]:
+        for kind in (CHANGE, OTHER):
+            for text in self._notes.of_kind(kind).values():
+                yield json.loads(text)
+
+
+def _again(line: Mapping[str, Any], previous: str) -> dict[str, Any]:
+    told = {key: line[key] for key in line if key not in ("line", "previous", "hash")}
+    return audit.chained(line["line"], previous, told)

@@ -1,0 +1,302 @@
+"""A gallery in two collections of Milvus. Keeps the contract of `Store`.
+
+A change is valid when the call returns, all or nothing (`journal.py`), and an answer is of one
+state: what was read is read again when the state has moved meanwhile.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ...errors import DamagedError, LockedError, MismatchError, UsageError, nearest
+from .. import audit
+from ..arrival import arrived, refuse_erased, salted
+from ..contract import Erasure, Found, Summary, Vectors, ranges
+from ..copying import Kept, copy
+from ..filters import Where
+from ..local import LocalStore
+from ..local import records as clock
+from ..record import SCHEMA, Entry, Meta, Row
+from . import erasure, verification
+from .address import Address, parse
+from .expressions import expression
+from .fields import STATE, encode, make_collections
+from .journal import Effects, Journal, State, look
+from .link import Link
+from .lock import Lock
+from .log import Log
+from .notes import Notes
+from .rows import Rows
+from .search import search
+
+T = TypeVar("T")
+
+STEADY_SECONDS = 60
+
+
+class MilvusStore:
+    """The rows of one gallery in Milvus."""
+
+    def __init__(self, link: Link, meta: Meta) -> None:
+        self._link = link
+        self._notes = Notes(link)
+        self._log = Log(self._notes)
+        self._rows = Rows(link, meta.dimension, meta.pictures)
+        lock = Lock(self._notes, audit.act("", {})["who"], link.address.folder is None)
+        self._journal = Journal(self._rows, self._notes, lock)
+
+    @classmethod
+    def create(cls, place: str, meta: Meta) -> None:
+        """Make the collections of a new gallery; `UsageError` when there is one already."""
+        with closing(Link(parse(place))) as link:
+            there = set(link.collections()).intersection(_collections(link.address))
+            if there and look(Notes(link))[0] is not None:
+                raise UsageError(
+                    f"there is a gallery at {place} already: add to it, or choose another name"
+                )
+            for collection in there:  # of somebody who was killed while creating it
+                raise UsageError(
+                    f"{link.address.uri} has a collection {collection!r} that is no gallery: "
+                    "choose another name, or drop the collection"
+                )
+            make_collections(link, link.address.name, meta.dimension)
+            store = cls(link, meta)
+            nothing = State(meta, 0, audit.START)
+            store._journal.commit(nothing, meta, "create", {"purpose": meta.purpose})
+
+    @classmethod
+    def open(cls, place: str) -> "MilvusStore":
+        """Open a gallery that is there; `UsageError` when there is none."""
+        address = parse(place)
+        if address.folder is not None and not address.folder.exists():
+            raise _absent(address, [])
+        link = Link(address)
+        try:
+            there = link.collections()
+            if not set(_collections(address)) <= set(there):
+                raise _absent(address, there)
+            for collection in _collections(address):
+                link.load(collection)
+            state, _ = look(Notes(link))
+            if state is None:  # who was creating it was killed
+                raise _absent(address, there)
+            if state.meta.schema > SCHEMA:
+                raise MismatchError(
+                    f"{place} was written by a later version of reid_attn: update this one"
+                )
+            return cls(link, state.meta)
+        except BaseException:
+            link.close()
+            raise
+
+    @property
+    def place(self) -> str:
+        """The address, without any password."""
+        return str(self._link.address)
+
+    def close(self) -> None:
+        """Let go of the server."""
+        self._link.close()
+
+    def meta(self) -> Meta:
+        """The state as it is now."""
+        return self._journal.state().meta
+
+    def annotate(self, action: str, **changes: Any) -> None:
+        """Change fields of the state."""
+        with self._journal.changing() as state:
+            self._journal.commit(state, replace(state.meta, **changes), action, {})
+
+    def add(self, entries: Sequence[Entry]) -> int:
+        """Keep the entries that are not there yet."""
+        now = clock.now()
+        with self._journal.changing() as state:
+            meta = state.meta
+            refuse_erased(entries, self._erased(meta, [entry.source_hash for entry in entries]))
+            there = self._rows.known([entry.key for entry in entries], state.last, now)
+            new = {entry.key: entry for entry in entries if entry.key not in there}
+            records = [
+                encode(arrived(number, entry, meta, now), entry.vector, entry.thumbnail)
+                for number, entry in enumerate(new.values(), start=state.last + 1)
+            ]
+            if records:
+                after = replace(meta, rows=meta.rows + len(records))
+                details = {"rows": ranges(record["row"] for record in records)}
+                self._journal.commit(state, after, "add", details, new=records)
+        return len(records)
+
+    def known(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Those of `keys` that rows have which have not expired."""
+        return self._steady(lambda state: self._rows.known(keys, state.last, clock.now()))
+
+    def erased(self, source_hashes: Sequence[bytes]) -> set[bytes]:
+        """Those of `source_hashes` that may not come back."""
+        return self._steady(lambda state: self._erased(state.meta, source_hashes))
+
+    def relabel(self, persons: Mapping[int, tuple[str, str]], action: str) -> int:
+        """Give rows another (person, name)."""
+        with self._journal.changing() as state:
+            changed = {
+                row.row: persons[row.row]
+                for row in self._rows.get(list(persons))
+                if (row.person, row.name) != persons[row.row]
+            }
+            if changed:
+                effects, details = Effects(relabel=changed), {"rows": ranges(changed)}
+                self._journal.commit(state, state.meta, action, details, effects)
+        return len(changed)
+
+    def remove(self, rows: Sequence[int]) -> int:
+        """Delete rows; in Milvus, a deletion is a mark until the server compacts."""
+        return self._delete(rows, "remove", False)
+
+    def erase(self, rows: Sequence[int], action: str, block: bool) -> Erasure:
+        """Delete rows and have the server compact; see `erasure.py` for what that proves."""
+        count = self._delete(rows, action, block)
+        proof = erasure.compact(self._link, self._rows, sorted(set(rows)))
+        return Erasure(count, proof, erasure.UNREACHABLE)
+
+    def rows(self, where: Where) -> list[Row]:
+        """The rows that are meant, by number."""
+
+        def read(state: State) -> list[Row]:
+            return self._rows.get(self._rows.numbers(expression(where, state.last, clock.now())))
+
+        return self._steady(read)
+
+    def get(self, rows: Sequence[int]) -> list[Row]:
+        """Rows by number, in the order asked for."""
+        return self._steady(lambda state: self._rows.get(_valid(rows, state)))
+
+    def vectors(self, rows: Sequence[int]) -> Vectors:
+        """(N, D) float32 unit rows, in the order asked for."""
+        return self._steady(lambda state: self._rows.vectors(_valid(rows, state)))
+
+    def thumbnails(self, rows: Sequence[int]) -> list[bytes | None]:
+        """JPEG files, in the order asked for."""
+        return self._steady(lambda state: self._rows.thumbnails(_valid(rows, state)))
+
+    def search(self, queries: Vectors, k: int, where: Where) -> list[list[Found]]:
+        """The most similar rows of each query, from one state of the gallery."""
+
+        def find(state: State) -> list[list[Found]]:
+            meant = expression(where, state.last, clock.now())
+            return search(self._rows, queries, k, meant, state.meta.rows)
+
+        return self._steady(find)
+
+    def summary(self) -> Summary:
+        """The gallery in numbers; `bytes` are those of the vectors alone."""
+
+        def count(state: State) -> Summary:
+            counts = verification.counts(self._rows, state.last, clock.now())
+            return Summary(
+                state.meta,
+                **counts,
+                erased=len(self._journal.refused()),
+                bytes=4 * state.meta.dimension * state.meta.rows,
+                cache="fresh",
+                rebuild_seconds=None,
+                store={"milvus": self._link.version},
+            )
+
+        return self._steady(count)
+
+    def record(self, action: str, details: Mapping[str, Any]) -> None:
+        """Put a line into the audit log."""
+        self._log.record(action, details)
+
+    def history(self) -> Iterator[dict[str, Any]]:
+        """The lines of the audit log."""
+        return self._log.lines()
+
+    def verify(self) -> list[str]:
+        """Everything that is damaged, a sentence each."""
+
+        def look_through(state: State) -> list[str]:
+            found = [*verification.problems(self._rows, state.meta, state.last)]
+            return [*found, *self._log.problems(state.meta.generation, state.head)]
+
+        return self._steady(look_through)
+
+    def backup(self, target: Path) -> None:
+        """A copy in a folder of its own, read back and verified."""
+        if target.exists():
+            raise UsageError(f"{target} exists already: choose a folder that does not")
+        LocalStore.create(target, replace(self.meta(), generation=0, rows=0))
+        with closing(LocalStore.open(target)) as local:
+            copy(self, local)
+
+    def blocked(self) -> list[bytes]:
+        """The salted hashes of the sources that may not come back."""
+        return self._steady(lambda _: self._journal.refused())
+
+    def receive(
+        self,
+        meta: Meta,
+        numbers: Sequence[int],
+        blocked: Sequence[bytes],
+        parts: Iterable[Sequence[Kept]],
+        origin: str,
+    ) -> None:
+        """Become the gallery of `meta` with these rows as they are."""
+        with self._journal.changing() as state:
+            self._journal.receive(state, meta, numbers, blocked, parts, origin)
+
+    def _delete(self, rows: Sequence[int], action: str, block: bool) -> int:
+        with self._journal.changing() as state:
+            wanted = self._rows.get(_valid(sorted(set(rows)), state))
+            if wanted:
+                meta = replace(state.meta, rows=state.meta.rows - len(wanted))
+                hidden = {salted(meta, row.source_hash) for row in wanted} if block else set()
+                numbers = [row.row for row in wanted]
+                effects = Effects(remove=numbers, block=sorted(hidden))
+                details = {"rows": ranges(numbers)}
+                self._journal.commit(state, meta, action, details, effects)
+        return len(wanted)
+
+    def _erased(self, meta: Meta, source_hashes: Sequence[bytes]) -> set[bytes]:
+        hidden = {salted(meta, source): source for source in source_hashes}
+        return {hidden[found] for found in self._journal.among_refused(list(hidden))}
+
+    def _steady(self, work: Callable[[State], T]) -> T:
+        """What `work` finds in one state, which has not moved when it is done."""
+        limit = time.monotonic() + STEADY_SECONDS
+        state = self._journal.state()
+        while True:
+            failed: UsageError | DamagedError | None = None
+            try:
+                found = work(state)
+            except (UsageError, DamagedError) as error:  # of a row that was changed meanwhile?
+                failed = error
+            after = self._journal.state()
+            if after.meta.change == state.meta.change:
+                if failed is not None:
+                    raise failed
+                return found
+            if time.monotonic() > limit:
+                raise LockedError(
+                    f"{self.place} has been changing for {STEADY_SECONDS} s, faster than it could "
+                    "be read: try again when less is written"
+                )
+            state = after
+
+
+def _valid(rows: Sequence[int], state: State) -> Sequence[int]:
+    """`rows`, of which those above the last number are not there yet."""
+    return [row if row <= state.last else -1 for row in rows]
+
+
+def _collections(address: Address) -> tuple[str, str]:
+    return address.name, address.name + STATE
+
+
+def _absent(address: Address, there: Sequence[str]) -> UsageError:
+    names = [name.removesuffix(STATE) for name in there if name.endswith(STATE)]
+    return UsageError(
+        f"there is no gallery {address.name!r} at {address.uri}{nearest(address.name, names)}: "
+        f"make one with 'reid-attn gallery create {address} --run RUN'"
+    )
