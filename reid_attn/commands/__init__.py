@@ -10,6 +10,7 @@ from ..errors import ReidError
 COMMANDS = (
     "sample",
     "train",
+    "import",
     "ablate",
     "evaluate",
     "extract",
@@ -19,6 +20,7 @@ COMMANDS = (
     "attend",
     "blocks",
 )
+_FILES = {"import": "import_weights"}  # a file cannot be called like a word of Python
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,5 +58,5 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        importlib.import_module(f"{__name__}.{name}").add_parser(commands)
+        importlib.import_module(f"{__name__}.{_FILES.get(name, name)}").add_parser(commands)
     return parser

@@ -2,9 +2,28 @@
 
 from collections.abc import Collection, Mapping
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from ..errors import MismatchError
+from ..errors import DataError, MismatchError
+
+
+def load_weights(
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    origin: str,
+    may_lack: Collection[str] = (),
+) -> None:
+    """Load `state` by name after checking names, shapes and values; half floats are widened.
+
+    Raises:
+        MismatchError: a name or shape differs. DataError: a value is not finite.
+    """
+    refuse_misfit(network.state_dict(), state, origin, may_lack)
+    for key, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise DataError(f"{origin}: '{key}' holds non-finite values: take another file")
+    network.load_state_dict(dict(state), strict=False)
 
 
 def refuse_misfit(

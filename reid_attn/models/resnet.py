@@ -1,6 +1,7 @@
 """ResNet-50 (He et al., CVPR 2016, arXiv 1512.03385) with named slots for attention.
 
-State-dict keys are torchvision's, so its weights load unchanged. A slot that holds no block is
+State-dict keys are torchvision's, and with instance norms those of IBN-Net, so their weights load
+unchanged. A slot that holds no block is
 `nn.Identity` and has no keys of its own.
 
     stage     after layer k                          (N, 256·2^(k-1), H, W)
@@ -14,15 +15,20 @@ State-dict keys are torchvision's, so its weights load unchanged. A slot that ho
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
+
+from .ibn import InstanceBatchNorm
+from .recompute import recomputed
 
 DEPTHS = (3, 4, 6, 3)
 EXPANSION = 4
 
 _FOREIGN = re.compile(r"_attention\.|\.conv2\.\d")  # a block's modules; a slot holds a Sequential
 
+Stem = Literal["resnet", "no_relu", "unpadded"]
 Place = Callable[..., nn.Module | None]
 """place(slot, stage, channels, size, from_end=…, **options of the slot) -> a module, or None.
 
@@ -42,8 +48,14 @@ class ResNet50(nn.Module):
         last_stride: stride of layer4; 1 keeps the finer map that re-ID uses (BoT).
         stride_in_1x1: stride in a stage's first 1×1 (the original ResNet) instead of its 3×3.
             Weights trained one way load silently into the other and are then much worse.
+        stem: `no_relu` and `unpadded` are how two code bases differ from the paper before layer1;
+            their weights load silently as well.
+        instance_norm: IBN-a, half of bn1 as instance norm in layer1 to layer3.
+        recompute: compute each layer, with the block after it, again in the backward pass.
         place: fills the slots.
     """
+
+    prefix = ""
 
     def __init__(
         self,
@@ -51,15 +63,20 @@ class ResNet50(nn.Module):
         width: int = 64,
         last_stride: int = 1,
         stride_in_1x1: bool = False,
+        stem: Stem = "resnet",
+        instance_norm: bool = False,
+        recompute: bool = False,
         place: Place = nothing,
     ) -> None:
         super().__init__()
+        self.stem, self.recompute = stem, recompute
         self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        self.relu = nn.Identity() if stem == "no_relu" else nn.ReLU(inplace=True)
+        unpadded = stem == "unpadded"
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=int(not unpadded), ceil_mode=unpadded)
 
-        map_size = _strided(_strided(size, 2), 2)
+        map_size = _pooled(_strided(size, 2), unpadded)
         channels = width
         after_stages: list[nn.Module] = []
         for stage, (depth, stride) in enumerate(
@@ -67,7 +84,10 @@ class ResNet50(nn.Module):
         ):
             planes = width * 2 ** (stage - 1)
             map_size = _strided(map_size, stride)
-            layer = _stage(stage, depth, channels, planes, stride, stride_in_1x1, map_size, place)
+            norm = InstanceBatchNorm if instance_norm and stage < 4 else nn.BatchNorm2d
+            layer = _stage(
+                stage, depth, channels, planes, stride, stride_in_1x1, norm, map_size, place
+            )
             setattr(self, f"layer{stage}", layer)
             channels = planes * EXPANSION
             after_stages.append(_slot(place("stage", stage, channels, map_size)))
@@ -93,7 +113,11 @@ class ResNet50(nn.Module):
         """(N, 3, H, W) -> (N, C, h, w) with C = `channels` and (h, w) = `map_size`."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for stage, attention in enumerate(self.stage_attention, start=1):
-            x = attention(self.get_submodule(f"layer{stage}")(x))
+            layer = self.get_submodule(f"layer{stage}")
+            if self.recompute and torch.is_grad_enabled():
+                x = recomputed((layer, attention), x)
+            else:
+                x = attention(layer(x))
         out: Tensor = self.head_attention(x)
         return out
 
@@ -105,13 +129,14 @@ class _Bottleneck(nn.Module):
         planes: int,
         stride: int,
         stride_in_1x1: bool,
+        norm: type[nn.Module],
         slot: Callable[..., nn.Module | None],
     ) -> None:
         super().__init__()
         first, second = (stride, 1) if stride_in_1x1 else (1, stride)
         out = planes * EXPANSION
         self.conv1 = nn.Conv2d(channels, planes, kernel_size=1, stride=first, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
+        self.bn1 = norm(planes)
         replacement = slot("replace", planes, stride=second)
         self.conv2 = replacement or nn.Conv2d(planes, planes, 3, second, padding=1, bias=False)
         self.conv2_attention = _slot(None if replacement else slot("conv2", planes))
@@ -147,6 +172,7 @@ def _stage(
     planes: int,
     stride: int,
     stride_in_1x1: bool,
+    norm: type[nn.Module],
     map_size: tuple[int, int],
     place: Place,
 ) -> nn.Sequential:
@@ -158,7 +184,7 @@ def _stage(
         ) -> nn.Module | None:
             return place(name, stage, width, map_size, from_end=from_end, **options)
 
-        blocks.append(_Bottleneck(channels, planes, stride, stride_in_1x1, slot))
+        blocks.append(_Bottleneck(channels, planes, stride, stride_in_1x1, norm, slot))
         channels, stride = planes * EXPANSION, 1
     return nn.Sequential(*blocks)
 
@@ -166,6 +192,11 @@ def _stage(
 def _strided(size: tuple[int, int], stride: int) -> tuple[int, int]:
     """The size that every strided layer of this network leaves: rounded up."""
     return -(-size[0] // stride), -(-size[1] // stride)
+
+
+def _pooled(size: tuple[int, int], unpadded: bool) -> tuple[int, int]:
+    """The size that the pool of the stem leaves."""
+    return _strided((size[0] - 1, size[1] - 1), 2) if unpadded else _strided(size, 2)
 
 
 def _slot(block: nn.Module | None) -> nn.Module:

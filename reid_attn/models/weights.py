@@ -8,9 +8,7 @@ There is no fallback to an unsafe reader.
 import json
 import subprocess
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,23 +16,22 @@ import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import storage
 from ..errors import DamagedError, DataError, MismatchError, ReidError, UsageError, nearest
 from ..settings import Settings, resolve
-from .fit import refuse_misfit
+from .adoption import Report, adopt
+from .fit import load_weights
 from .network import Network, build_network
+from .published import PUBLISHED, published
 
 WEIGHTS = "weights.safetensors"
 STATE = "state.json"
 BEST = "BEST"
+IMPORTED = "imported"
+"""In the state of a run whose weights were made elsewhere: the file they came from."""
 
-_PUBLISHED = {
-    # torchvision's name: (address, beginning of the file's SHA-256, which its name carries)
-    "IMAGENET1K_V1": ("https://download.pytorch.org/models/resnet50-0676ba61.pth", "0676ba61"),
-    "IMAGENET1K_V2": ("https://download.pytorch.org/models/resnet50-11ad3fa6.pth", "11ad3fa6"),
-}
 _READER_SECONDS = 300
 _STATE_DICT, _NESTED = "state_dict", "nested"  # what the child takes from a file
 _DEPTH = 3  # dictionaries in one another; a pickle may also hold one that contains itself
@@ -74,49 +71,43 @@ def load_trained(run: Path, checkpoint: str = "last") -> Trained:
 
 
 def load_settings(run: Path) -> Settings:
-    """The settings that the run's current checkpoint was trained with."""
+    """The settings of a run that training can go on from.
+
+    Raises:
+        DataError: no such run. UsageError: its weights were made elsewhere.
+    """
     _need_checkpoint(run)
     files = storage.read_generation(run, storage.current_generation(run))
-    return _state(files, run)[1]
+    state, settings = _state(files, run)
+    if IMPORTED in state:
+        raise UsageError(
+            f"{run} holds weights made elsewhere and no state of a training: train a new run with "
+            f"model.weights={state[IMPORTED]}"
+        )
+    return settings
 
 
-def initialise(network: Network, weights: str, stride_in_1x1: bool) -> None:
-    """Put ImageNet weights into the backbone: `none`, a torchvision name, or a file's path."""
+def initialise(network: Network, weights: str, stride_in_1x1: bool) -> Report | None:
+    """Put pretrained weights into the backbone; None for `none`.
+
+    `weights` is `none`, a torchvision name, or the path of a file with the names of any code base
+    of `renaming.py`. Of a whole re-ID network the backbone is taken.
+
+    Raises:
+        MismatchError, DataError: see `adopt` and `read_state_dict`. UsageError: no such file.
+    """
     if weights == "none":
-        return
-    if weights in _PUBLISHED and stride_in_1x1:
+        return None
+    if weights in PUBLISHED and stride_in_1x1:
         raise MismatchError(
             f"{weights} has its stride in the 3×3: set model.stride_in_1x1=false, since the other "
             "layout would load silently and be much worse"
         )
-    path = _download(weights) if weights in _PUBLISHED else Path(weights)
+    path = published(weights) if weights in PUBLISHED else Path(weights)
     if not path.exists():
-        hint = nearest(weights, [*_PUBLISHED, "none"])
+        hint = nearest(weights, [*PUBLISHED, "none"])
         raise UsageError(f"model.weights: there is no file '{weights}'{hint}")
-    backbone = network.backbone
-    unused = ("fc.", *backbone.replaced())
-    found = read_state_dict(path)
-    state = {key: tensor for key, tensor in found.items() if not key.startswith(unused)}
-    of_blocks = backbone.state_dict().keys() - backbone.own_keys()
-    load_weights(backbone, state, str(path), may_lack=of_blocks)
-
-
-def load_weights(
-    network: nn.Module,
-    state: Mapping[str, Tensor],
-    origin: str,
-    may_lack: Collection[str] = (),
-) -> None:
-    """Load `state` by name after checking names, shapes and values; half floats are widened.
-
-    Raises:
-        MismatchError: a name or shape differs. DataError: a value is not finite.
-    """
-    refuse_misfit(network.state_dict(), state, origin, may_lack)
-    for key, tensor in state.items():
-        if not torch.isfinite(tensor).all():
-            raise DataError(f"{origin}: '{key}' holds non-finite values: take another file")
-    network.load_state_dict(dict(state), strict=False)
+    return adopt(network, read_state_dict(path), str(path), whole=False)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -244,27 +235,3 @@ def _numpy_scalars() -> list[Any]:
     restore = np.float32(0).__reduce__()[0]
     kinds = [type(np.dtype(name)) for name in ("float32", "float64", "int64")]
     return [restore, np.dtype, *kinds]
-
-
-def _download(name: str) -> Path:
-    """The published file, from the folder that torchvision caches in or over https, checked."""
-    url, beginning = _PUBLISHED[name]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-    data = path.read_bytes() if path.exists() else _fetch(url)
-    if not storage.sha256(data).startswith(beginning):
-        raise DamagedError(f"the SHA-256 of {name} at {path} is wrong: delete the file, try again")
-    if not path.exists():
-        storage.write_bytes(path, data)
-    return path
-
-
-def _fetch(url: str) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 - https, in code
-            content: bytes = response.read()
-    except (urllib.error.URLError, OSError) as error:
-        raise DataError(
-            f"could not download {url} ({error}): fetch it elsewhere and set model.weights to "
-            "the file's path"
-        ) from error
-    return content

@@ -38,6 +38,9 @@ class ModelSettings(Group):
     """Stride of the last stage; 1 keeps a map of twice the height and width."""
     stride_in_1x1: bool = False
     """Stride 2 in the first 1×1 of a stage (the older ResNet) instead of its 3×3."""
+    stem: Literal["resnet", "no_relu", "unpadded"] = "resnet"
+    """Before the first stage: `no_relu` leaves out the ReLU, as the code of BoT and AGW does;
+    `unpadded` pools without padding, as fast-reid does. Weights trained so need it."""
     attention: tuple[AttentionSettings, ...] = ()
     """Any number of blocks."""
     pooling: Literal["average", "gem"] = "average"

@@ -1,11 +1,13 @@
-"""The network: sizes, slots, cost, the published layout, the fingerprint."""
+"""The network: sizes, slots, cost, stems and norms, the fingerprint."""
+
+from typing import Any
 
 import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
 
-from reid_attn.errors import MismatchError, UsageError
+from reid_attn.errors import UsageError
 from reid_attn.models import build_network, fingerprint
 from reid_attn.models.cost import measure
 from reid_attn.models.pooling import GeMPooling
@@ -133,42 +135,6 @@ def test_a_slot_that_the_block_does_not_know_is_refused() -> None:
         build_network(settings(attention=[{"name": "rga", "slot": "replace"}]), 5)
 
 
-def official(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Our state dict under the published network's names, written independently of ours."""
-    branches = {"embed": ("gx", "theta", "phi"), "relate": ("gg",), "head": ("W",)}
-    out = {}
-    for key, tensor in state.items():
-        parts = key.split(".")
-        if "stage_attention" not in key:
-            renamed = key.replace("neck.", "feat_bn.").replace("classifier.", "cls.")
-            out[renamed] = tensor
-            continue
-        stage, branch, module, rest = int(parts[2]) + 1, parts[4], parts[5], parts[6:]
-        group = module.removesuffix("_norm")
-        index = [rest[0]] if group == "head" else ["1" if module.endswith("_norm") else "0"]
-        names = branches[group]
-        chunks = tensor.chunk(len(names)) if tensor.ndim else [tensor] * len(names)
-        for name, chunk in zip(names, chunks, strict=True):
-            shaped = chunk.reshape(*chunk.shape[:2], 1, 1) if chunk.ndim > 1 else chunk
-            target = ".".join([f"{name}_{branch}", *index, rest[-1]])
-            out[f"backbone.rga_att{stage}.{target}"] = shaped
-    return out
-
-
-def test_the_published_whole_network_can_be_converted() -> None:
-    torch.manual_seed(0)
-    network = build_network(settings(**RGA, width=8), 7)
-    published = official(network.state_dict())
-    assert "backbone.rga_att1.theta_spatial.0.weight" in published
-    other = build_network(settings(**RGA, width=8), 7)
-    other.load_state_dict(other.convert_official(published))
-    for key, tensor in network.state_dict().items():
-        assert torch.equal(other.state_dict()[key], tensor), key
-    del published["cls.weight"]
-    with pytest.raises(MismatchError, match=r"'classifier\.weight' is missing"):
-        other.convert_official(published)
-
-
 def test_a_fingerprint_sees_what_decides_a_feature_and_nothing_else() -> None:
     torch.manual_seed(0)
     base = settings(width=8)
@@ -182,3 +148,111 @@ def test_a_fingerprint_sees_what_decides_a_feature_and_nothing_else() -> None:
     assert fingerprint(network, flipped) != first
     network.backbone.layer4[2].bn3.running_var[3] += 1e-6
     assert fingerprint(network, base) != first
+
+
+OLD_FINGERPRINTS = [  # of version 0.1, before the options `backbone`, `stem`, `parts` and others
+    ({"width": 8}, "5d374a0ab43edb0b3bfd36ee016b374fe96d7d55e384ef405f0ceca1632d9d64"),
+    (
+        {
+            "width": 8,
+            "last_stride": 2,
+            "pooling": "gem",
+            "neck": "none",
+            "attention": [
+                {"name": "rga", "stages": [4]},
+                {"name": "simam", "slot": "bn2", "blocks": "last"},
+            ],
+        },
+        "6c6f4d18bcfe6e9128801e75ffdc77a4cfa5153e7ab18435e5bfca3999a9fdf3",
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "expected"), OLD_FINGERPRINTS)
+def test_fingerprints_of_older_runs_stay(model: dict[str, Any], expected: str) -> None:
+    base = settings((32, 32), **model)
+    network = build_network(base, 5)
+    for number, tensor in enumerate(network.state_dict().values()):
+        values = torch.arange(tensor.numel()).reshape(tensor.shape) % (number + 7)
+        tensor.copy_(values.to(tensor.dtype) / 8)
+    assert fingerprint(network, base) == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "seen"),
+    [
+        ({"checkpoint_activations": True}, False),
+        ({"classifier_deviation": 0.01}, False),
+        ({"weights": "IMAGENET1K_V2"}, False),
+        ({"stem": "unpadded"}, True),
+        ({"last_stride": 2}, True),
+    ],
+)
+def test_of_the_options_those_that_shape_a_feature_are_seen(
+    option: dict[str, Any], seen: bool
+) -> None:
+    network = build_network(settings(width=8), 5)
+    plain, other = settings(width=8), settings(width=8, **option)
+    assert (fingerprint(network, plain) != fingerprint(network, other)) == seen
+
+
+def test_the_classifiers_of_parts_are_not_seen() -> None:
+    base = settings(width=8, parts=2)
+    network = build_network(base, 5)
+    first = fingerprint(network, base)
+    network.parts[1].classifier.weight.data += 1
+    assert fingerprint(network, base) == first
+    network.parts[1].reduce.weight.data += 1
+    assert fingerprint(network, base) != first
+
+
+def test_preprocessing_is_seen() -> None:
+    base = settings(width=8)
+    network = build_network(base, 5)
+    data = base.data.model_copy(update={"normalisation": "half"})
+    assert fingerprint(network, base) != fingerprint(
+        network, base.model_copy(update={"data": data})
+    )
+
+
+@pytest.mark.parametrize("size", [(64, 32), (65, 33), (50, 47), (36, 32)])
+def test_a_pool_without_padding_leaves_the_announced_size(size: tuple[int, int]) -> None:
+    backbone = ResNet50(size, width=8, stem="unpadded").eval()
+    assert tuple(backbone(torch.randn(1, 3, *size)).shape) == (1, 256, *backbone.map_size)
+
+
+def test_stems_differ_in_the_relu_and_in_the_padding() -> None:
+    torch.manual_seed(0)
+    stems = [ResNet50((64, 32), width=8, stem=stem) for stem in ("resnet", "no_relu", "unpadded")]
+    x = torch.randn(1, 8, 32, 16)
+    padded, negative, unpadded = (net.maxpool(net.relu(x.clone())) for net in stems)
+    pooled = nn.functional.max_pool2d(x, 3, stride=2, padding=1)
+    assert torch.equal(padded, pooled.relu())
+    assert torch.equal(negative, pooled)
+    outside = nn.functional.pad(x, (0, 1, 0, 1), value=-torch.inf)
+    assert torch.equal(unpadded, nn.functional.max_pool2d(outside, 3, stride=2).relu())
+
+
+def test_instance_norms_stand_where_ibn_a_has_them() -> None:
+    network = build_network(settings(backbone="resnet50_ibn_a", width=8), 5)
+    kinds = {
+        name.removeprefix("backbone.").partition(".")[0]
+        for name, module in network.named_modules()
+        if isinstance(module, nn.InstanceNorm2d)
+    }
+    assert kinds == {"layer1", "layer2", "layer3"}
+    names = set(network.backbone.state_dict())
+    assert {f"layer1.0.bn1.{part}" for part in ("IN.weight", "IN.bias", "BN.running_var")} <= names
+    x = torch.randn(2, 8, 6, 5)
+    norm = network.backbone.layer1[0].bn1.eval()
+    nn.init.uniform_(norm.IN.weight)
+    nn.init.uniform_(norm.BN.running_var, 0.5, 2.0)
+    found = norm(x)
+    for channel in range(4):
+        for picture in range(2):
+            plane = x[picture, channel]
+            deviation = (plane.var(unbiased=False) + 1e-5).sqrt()
+            expected = (plane - plane.mean()) / deviation * norm.IN.weight[channel]
+            torch.testing.assert_close(found[picture, channel], expected)
+    expected = x[:, 4:] / (norm.BN.running_var.view(4, 1, 1) + 1e-5).sqrt()
+    torch.testing.assert_close(found[:, 4:], expected)

@@ -10,14 +10,8 @@ import torch
 
 from reid_attn import storage
 from reid_attn.errors import DamagedError, DataError, MismatchError, UsageError
-from reid_attn.models import build_network
-from reid_attn.models.weights import (
-    initialise,
-    load_trained,
-    load_weights,
-    read_state_dict,
-    to_bytes,
-)
+from reid_attn.models import build_network, load_weights
+from reid_attn.models.weights import initialise, load_trained, read_state_dict, to_bytes
 from reid_attn.settings import Settings, resolve
 
 SMALL = resolve({"data": {"height": 32, "width": 32}, "model": {"width": 8}}, "test")
@@ -137,7 +131,7 @@ def test_an_unknown_name_offers_the_nearest() -> None:
 
 def test_a_wrong_download_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr("reid_attn.models.weights._fetch", lambda url: b"other bytes")
+    monkeypatch.setattr("reid_attn.models.published._fetch", lambda url: b"other bytes")
     with pytest.raises(DamagedError, match="SHA-256"):
         initialise(build_network(SMALL, 5), "IMAGENET1K_V2", stride_in_1x1=False)
     assert not list(tmp_path.rglob("*.pth"))
