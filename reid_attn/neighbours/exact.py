@@ -5,9 +5,9 @@ together, or on how the rows are stored: a row's score is computed in float64 an
 float32, and equal scores are ordered by id. The scan that finds the rows may be as coarse as it
 likes, as long as a bound on its error is known (`candidates.py`).
 
-Searches run on the CPU. They do not use `IndexFlatIP`, with its threshold between two ways of
-computing that is one setting for the whole process, its id −1 for no answer, and its filters that
-are 25 times as slow: only the scans for single queries are FAISS's.
+On the CPU there is no `IndexFlatIP`, whose threshold between two ways of computing is one setting
+for the whole process, which gives the id −1 for no answer, and falls back to the slow way under a
+filter: only the scans for single queries are FAISS's. A GPU is used if FAISS has one (`card.py`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DamagedError
 from .candidates import Candidates, cosines, ranked
+from .card import Card
 from .checks import (
     Ids,
     Mask,
@@ -48,7 +49,7 @@ class ExactIndex(Index):
 
     def __init__(self, dimension: int) -> None:
         super().__init__(dimension)
-        self._parts: list[Part] = []
+        self._hold([])
 
     def __len__(self) -> int:
         return sum(map(len, self._parts))
@@ -64,7 +65,7 @@ class ExactIndex(Index):
         index = cls(np.shape(features)[-1])
         labels, vectors = checked_additions(ids, features, index.dimension, index.ids)
         whole = batches(len(labels), ROWS)
-        index._parts = [index.part.of(labels[some], vectors[some]) for some in whole]
+        index._hold([index.part.of(labels[some], vectors[some]) for some in whole])
         return index
 
     def add(self, ids: ArrayLike, features: ArrayLike) -> None:
@@ -74,12 +75,12 @@ class ExactIndex(Index):
             self.part.of(labels[some].copy(), vectors[some].copy())
             for some in batches(len(labels), ROWS)
         ]
-        self._parts = self._tidied([*self._parts, *new])
+        self._hold(self._tidied([*self._parts, *new]))
 
     def remove(self, ids: ArrayLike) -> None:
         """See `Index.remove`."""
         labels = checked_removals(ids, self.ids)
-        self._parts = self._tidied([self._without(labels, part) for part in self._parts])
+        self._hold(self._tidied([self._without(labels, part) for part in self._parts]))
 
     def search(
         self, queries: ArrayLike, k: int, keep: ArrayLike | None = None
@@ -112,16 +113,28 @@ class ExactIndex(Index):
         for number in range(facts["parts"]):
             ending = f".{number}"
             own = {n.removesuffix(ending): a for n, a in arrays.items() if n.endswith(ending)}
-            index._parts.append(index.part.restore(own))
+            index._hold([*index._parts, index.part.restore(own)])
             if own["rows"].shape != (len(own["ids"]), index.dimension):
                 raise DamagedError("the index holds rows that do not fit: build it again")
         return index
 
+    def _hold(self, parts: list[Part]) -> None:
+        self._parts = parts
+        self._card = Card(parts)
+
     def _best(self, queries: Vectors, k: int, mask: Mask | None) -> tuple[Vectors, Ids]:
+        candidates = self._card.candidates(queries, k) if mask is None else None
+        query, places = (candidates or self._scanned(queries, k, mask)).left()
+        return ranked(query, *self._scored(queries, query, places), (len(queries), k))
+
+    def _scanned(self, queries: Vectors, k: int, mask: Mask | None) -> Candidates:
         candidates = Candidates(len(queries), k)
         for here, part in self._placed():
             part.scan(queries, candidates, here.start, None if mask is None else mask[here])
-        query, places = candidates.left()
+        return candidates
+
+    def _scored(self, queries: Vectors, query: Ids, places: Ids) -> tuple[Vectors, Ids]:
+        """The exact scores and the ids (n,) of rows for queries."""
         scores, ids = np.empty(len(query), np.float32), np.empty(len(query), np.int64)
         for here, part in self._placed():
             pairs = np.flatnonzero((places >= here.start) & (places < here.stop))
@@ -129,7 +142,7 @@ class ExactIndex(Index):
                 rows = places[some] - here.start
                 ids[some] = part.ids[rows]
                 scores[some] = cosines(part.vectors(rows), queries[query[some]])
-        return ranked(query, scores, ids, (len(queries), k))
+        return scores, ids
 
     def _placed(self) -> Iterator[tuple[slice, Part]]:
         """The parts, each with the places of its rows."""
