@@ -7,7 +7,7 @@ a copy. The matrix is a view of the map where a token's features lie next to eac
 copy of whole rows.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ class RelationGate(nn.Module):
         inputs = original + sizes.related * relation
         hidden = sizes.hidden(inputs)
         self.scale = 2.0 if identity_start else 1.0
-        self.embed = _convolution(sizes.features, embedded)  # g, Θ, Φ
+        self.embed = _Pointwise(sizes.features, embedded)  # g, Θ, Φ
         self.embed_norm = nn.BatchNorm1d(embedded)
         self.relate = nn.Linear(2 * sizes.tokens, sizes.related, bias=False) if relation else None
         self.relate_norm = nn.BatchNorm1d(sizes.related) if relation else None
@@ -48,10 +48,10 @@ class RelationGate(nn.Module):
         if identity_start:
             nn.init.zeros_(last_norm.weight)
         self.head = nn.Sequential(
-            _convolution(inputs, hidden),
+            _Pointwise(inputs, hidden),
             nn.BatchNorm1d(hidden),
             nn.ReLU(inplace=True),
-            _convolution(hidden, 1),
+            _Pointwise(hidden, 1),
             last_norm,
         )
 
@@ -59,17 +59,14 @@ class RelationGate(nn.Module):
         """(N, F, n) -> (N, 1, n)."""
         embedded = self._embed(tokens)
         own, pair = torch.split(embedded, [self.own, len(embedded) - self.own])
-        _, norm, rectify, _, last_norm = self.head
-        reduce, weigh = (self.head.get_parameter(f"{i}.weight").flatten(1) for i in (0, 3))
-        reduce = reduce.to(embedded.dtype)  # (k, 1 + m)
+        reduce = cast(Tensor, self.head[0].weight).flatten(1).to(embedded.dtype)  # (k, 1 + m)
         parts = []  # of [g; Z], whose stacking would copy Z
         if self.own:
             parts.append(reduce[:, :1] * own.mean(dim=0)[:, None])
         if self.relate is not None and self.relate_norm is not None:
             related = torch.relu_(self.relate_norm(self._relate(pair, self.relate.weight)))
             parts.append(_product(reduce[:, -related.shape[1] :], related))
-        hidden = rectify(norm(sum(parts[1:], start=parts[0])))
-        gate = torch.sigmoid(last_norm(_product(weigh, hidden)))
+        gate = torch.sigmoid(self.head[1:](sum(parts[1:], start=parts[0])))
         return gate * self.scale if self.scale != 1 else gate
 
     def _embed(self, tokens: Tensor) -> Tensor:
@@ -104,8 +101,15 @@ class RelationGate(nn.Module):
         return renamed(self.state_dict(), modules)
 
 
-def _convolution(inputs: int, outputs: int) -> nn.Conv1d:
-    return nn.Conv1d(inputs, outputs, kernel_size=1, bias=False)
+class _Pointwise(nn.Conv1d):
+    """A 1×1 convolution without bias, as one product for each picture."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, kernel_size=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, F, n) -> (N, m, n)."""
+        return _product(self.weight.flatten(1), x)
 
 
 def _product(weight: Tensor, x: Tensor) -> Tensor:
