@@ -29,21 +29,27 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("-o", dest="output", type=Path, metavar="RUN", help="default: runs/NAME")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run")
     parser.add_argument("--overwrite", action="store_true", help="start an existing run afresh")
+    parser.add_argument(
+        "--profile", action="store_true", help="print where a step's time goes, and train nothing"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Train or resume, then evaluate the last checkpoint."""
+    """Train or resume, then evaluate the last checkpoint; or measure a step."""
     from rich.console import Console
 
     from ..data import load_settings
     from ..reports.evaluation import evaluate_run
-    from ..training import join_processes, train
+    from ..training import join_processes, profile, train
 
     console, chosen = Console(), _resumed if arguments.resume else _fresh
     with join_processes() as processes:
         settings, folder = processes.from_first(lambda: chosen(arguments))
         dataset = processes.from_first(lambda: load_settings(settings.data))
+        if arguments.profile:
+            profile(settings, dataset, console, processes)
+            return
         if arguments.overwrite:
             processes.on_first(lambda: _remove_run(folder))
         train(settings, dataset, folder, console, processes)
@@ -76,7 +82,9 @@ def _fresh(arguments: argparse.Namespace) -> "tuple[Settings, Path]":
         raise UsageError("name a CONFIG to train, or a run to go on with: --resume RUN")
     settings = load(arguments.config, arguments.overrides)
     folder = arguments.output or Path("runs") / settings.name
-    if (folder / storage.POINTER).exists() and not arguments.overwrite:
+    if arguments.profile and (arguments.output or arguments.overwrite):
+        raise UsageError("--profile writes no run: leave out -o and --overwrite")
+    if not arguments.profile and (folder / storage.POINTER).exists() and not arguments.overwrite:
         raise UsageError(
             f"{folder} holds a trained run already: go on with --resume {folder}, start afresh "
             "with --overwrite, or choose another folder with -o"
@@ -88,6 +96,6 @@ def _resumed(arguments: argparse.Namespace) -> "tuple[Settings, Path]":
     from ..errors import UsageError
     from ..models.weights import load_settings
 
-    if arguments.config or arguments.overwrite or arguments.output:
+    if arguments.config or arguments.overwrite or arguments.output or arguments.profile:
         raise UsageError("--resume goes on with the run's own settings and takes nothing else")
     return load_settings(arguments.resume), arguments.resume

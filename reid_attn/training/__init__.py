@@ -3,5 +3,6 @@
 from .log import read_log
 from .loop import train
 from .processes import join_processes
+from .step_times import profile
 
-__all__ = ["join_processes", "read_log", "train"]
+__all__ = ["join_processes", "profile", "read_log", "train"]

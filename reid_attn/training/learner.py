@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..data.batches import Batch, finish
 from ..losses import Objective
 from ..models import Network, build_network
+from ..models.adoption import Report
 from ..models.hardware import choose_device, choose_precision
 from ..models.weights import initialise
 from ..settings import Settings
@@ -25,25 +26,25 @@ Phase = Callable[[str], AbstractContextManager[Any]]
 """Entered around each part of a step, with its name: who wants to know takes the time."""
 
 
-def new_learner(
-    settings: Settings, identities: int, processes: Processes, console: Console, *, fresh: bool
-) -> "Learner":
-    """A network and its learner at the start of a training, the same in every process.
+def first_network(
+    settings: Settings, identities: int, processes: Processes, *, fresh: bool
+) -> tuple[Network, Report | None]:
+    """The network at the start of a training, the same in every process.
 
-    `fresh`: put `model.weights` into the network; a training that goes on has weights of its own.
+    `fresh`: with `model.weights` in it, and a report of each tensor; a training
+    that goes on has weights of its own.
     """
-    network = processes.together(lambda: _first_network(settings, identities))
-    model = settings.model
+    network = processes.together(lambda: _random_network(settings, identities))
+    model, report = settings.model, None
     if fresh:
-        processes.on_first(lambda: initialise(network, model.weights, model.stride_in_1x1))
+        report = processes.from_first(
+            lambda: initialise(network, model.weights, model.stride_in_1x1)
+        )
     processes.spread(list(network.state_dict().values()))
-    learner = processes.together(lambda: Learner(network, settings, identities, processes, console))
-    if not processes.first:
-        torch.manual_seed(settings.seed + processes.rank)  # what a layer drops is drawn apart
-    return learner
+    return network, report
 
 
-def _first_network(settings: Settings, identities: int) -> Network:
+def _random_network(settings: Settings, identities: int) -> Network:
     torch.manual_seed(settings.seed)
     network = build_network(settings, identities)
     network.to(choose_device(settings.training.device))
@@ -79,6 +80,8 @@ class Learner:
         self.phase: Phase = nullcontext
         self._forward = compiled(network, console) if training.compile else network
         self._freezer = Freezer(network)
+        if not processes.first:
+            torch.manual_seed(settings.seed + processes.rank)  # what a layer drops is drawn apart
 
     @property
     def result(self) -> Network:
@@ -113,8 +116,9 @@ class Learner:
 
     def reduce(self) -> float:
         """Average the gradients over processes, and over batches; returns the whole one's norm."""
-        with self.phase("optimizer"):
+        with self.phase("exchange"):
             self.processes.average_gradients([*self._parameters(), *self.objective.parameters()])
+        with self.phase("optimizer"):
             for optimizer in self.optimizers:
                 self.scaler.unscale_(optimizer)
             return float(torch.nn.utils.get_total_norm(self._gradients()))

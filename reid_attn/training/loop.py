@@ -24,7 +24,7 @@ from . import checkpoint
 from .checkpoint import Position
 from .evaluation import extract_together, headline
 from .interrupt import Interruption
-from .learner import new_learner
+from .learner import Learner, first_network
 from .log import MetricLog
 from .processes import ALONE, Processes
 from .progress import training_progress
@@ -32,6 +32,7 @@ from .schedule import learning_rate, steps_done
 
 SETTINGS = "settings.yaml"
 BAD_PICTURES = "bad_pictures.txt"
+WEIGHTS_REPORT = "weights.json"
 
 
 def train(
@@ -76,7 +77,12 @@ class _Training:
         self.batches = processes.together(self._count_batches)
         self.steps = [-(-count // settings.optimizer.accumulate) for count in self.batches]
         files = processes.from_first(lambda: checkpoint.read(run))
-        self.learner = new_learner(settings, self.identities, processes, console, fresh=not files)
+        network, self.weights_report = first_network(
+            settings, self.identities, processes, fresh=not files
+        )
+        self.learner = processes.together(
+            lambda: Learner(network, settings, self.identities, processes, console)
+        )
         self.position = Position()
         if files:
             restore = partial(checkpoint.restore, files, run, self.learner)
@@ -93,6 +99,9 @@ class _Training:
         self.log = MetricLog(self.run, self.settings.training.tensorboard)
         self.log.cut(self.position.log_rows)
         storage.write_text(self.run / SETTINGS, dump(self.settings))
+        if self.weights_report:
+            storage.write_json(self.run / WEIGHTS_REPORT, self.weights_report.as_dict())
+            self.console.print(self.weights_report.summary(), markup=False, highlight=False)
         if self.dataset.bad:
             storage.write_text(self.run / BAD_PICTURES, listing(self.dataset.bad))
             self.console.print(summary(self.dataset.bad), markup=False, highlight=False)

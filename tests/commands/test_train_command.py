@@ -9,6 +9,7 @@ import pytest
 from reid_attn import settings
 from reid_attn.commands import main
 from reid_attn.settings import Settings, dump
+from reid_attn.training import step_times
 
 
 @pytest.fixture
@@ -85,6 +86,23 @@ def test_a_finished_run_can_be_resumed_and_only_evaluates(trained: Path, tmp_pat
     assert main(["train", "--resume", str(run)]) == 0
     assert (run / "CURRENT").read_bytes() == (trained / "CURRENT").read_bytes()
     assert (run / "report.html").exists()
+
+
+def test_the_profile_says_where_time_goes_and_leaves_no_run(
+    config: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(step_times, "STEPS", 1)
+    assert main(["train", str(config), "--profile"]) == 0
+    told = capsys.readouterr().out
+    assert "backward" in told
+    assert "pictures/s" in told
+    assert not (tmp_path / "runs").exists()
+    assert main(["train", str(config), "--profile", "-o", "run"]) == 2
+    assert "writes no run" in capsys.readouterr().err
 
 
 def test_the_sample_command_says_what_it_wrote(

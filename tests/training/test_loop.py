@@ -1,6 +1,9 @@
 """What the loop guards and records."""
 
+import io
+import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,9 +11,10 @@ import torch
 from rich.console import Console
 
 from reid_attn import storage
-from reid_attn.data import load
+from reid_attn.data import load, load_settings
 from reid_attn.errors import DataError
-from reid_attn.models.weights import load_trained
+from reid_attn.models.resnet import ResNet50
+from reid_attn.models.weights import load_trained, to_bytes
 from reid_attn.settings import Settings, resolve
 from reid_attn.training import read_log, train
 from reid_attn.training.learner import Learner
@@ -92,6 +96,33 @@ def test_workers_change_nothing(tiny: Settings, trained: Path, tmp_path: Path) -
     found, expected = load_trained(tmp_path).network, load_trained(trained).network
     for key, tensor in expected.state_dict().items():
         assert torch.equal(found.state_dict()[key], tensor), key
+
+
+def test_bad_pictures_are_told_and_listed(tiny: Settings, sample: Path, tmp_path: Path) -> None:
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(sample, data)
+    bad = max((data / "bounding_box_test").iterdir())
+    bad.write_bytes(b"no picture")
+    source = {"source": f"market1501:{data}", "bad_pictures": "skip"}
+    settings = changed(tiny, data=source, training={"epochs": 1})
+    console = Console(file=io.StringIO(), width=300)
+    train(settings, load_settings(settings.data), run, console)
+    assert "1 picture left out" in console.file.getvalue()
+    assert bad.name in (run / "bad_pictures.txt").read_text()
+
+
+def test_weights_that_were_put_in_are_reported_tensor_by_tensor(
+    tiny: Settings, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    weights, run = tmp_path / "weights.safetensors", tmp_path / "run"
+    weights.write_bytes(to_bytes(ResNet50((32, 32), 8).state_dict()))
+    settings = changed(tiny, model={"weights": str(weights)}, training={"epochs": 1})
+    console = Console(file=io.StringIO(), width=300)
+    train(settings, load(settings.data.source), run, console)
+    assert "tensors loaded" in console.file.getvalue()
+    report = json.loads((run / "weights.json").read_text())
+    assert report["loaded"]["layer1.0.conv1.weight"].endswith("layer1.0.conv1.weight")
 
 
 def test_old_checkpoints_are_dropped(tiny: Settings, tmp_path: Path) -> None:
