@@ -15,7 +15,7 @@ def add_parser(commands: Subparsers) -> None:
         "Make a run of a whole re-ID network that torchreid, fast-reid, BoT, AGW or RGA trained, "
         "for evaluate, extract, retrieve and gallery. CONFIG describes the network; "
         "docs/models.md says what each code base needs.",
-        "reid-attn import model.pth.tar-250 osnet.yaml -o runs/osnet",
+        "reid-attn import model.pth.tar-250 configs/import/torchreid_osnet.yaml -o runs/osnet",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a state dict or a checkpoint")
     parser.add_argument("config", type=Path, metavar="CONFIG", help="a YAML file")

@@ -1,15 +1,20 @@
 """Backbones of timm and torchreid: their own maps and features, and what they do not have."""
 
 import builtins
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 from reid_attn.attention import Block
+from reid_attn.data import load
 from reid_attn.errors import MissingExtra, UsageError
-from reid_attn.models import Network, build_network, fingerprint
+from reid_attn.models import Network, build_network, fingerprint, load_trained
+from reid_attn.models.adoption import adopt
 from reid_attn.settings import Settings, resolve
+from reid_attn.training import train
 
 SIZE = (64, 32)
 OSNET = "torchreid/osnet_x0_25"
@@ -110,6 +115,34 @@ def test_features_are_those_of_torchreid_itself(name: str) -> None:
     assert found.shape[1] == net.dimension
     assert expected.std(dim=0).max() > 1e-3
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [OSNET, "timm/resnet18"])
+def test_its_library_s_own_weights_are_taken_but_for_the_classifier(name: str) -> None:
+    need(name)
+    net, other = network(backbone=name), network(backbone=name)
+    state = {key.removeprefix("body."): t + 1 for key, t in net.backbone.state_dict().items()}
+    state |= {f"fc.{key}": t + 1 for key, t in net.embedding.state_dict().items()}
+    classifier = "classifier" if name == OSNET else "fc"
+    state |= {f"{classifier}.{part}": torch.zeros(3, 3) for part in ("weight", "bias")}
+    head = other.neck.state_dict()
+    report = adopt(other, state, "the file", whole=False)
+    assert set(report.left_out) == {f"{classifier}.weight", f"{classifier}.bias"}
+    for part in ("backbone", "embedding"):
+        for key, tensor in getattr(net, part).state_dict().items():
+            assert torch.equal(getattr(other, part).state_dict()[key], tensor + 1)
+    assert all(torch.equal(t, head[key]) for key, t in other.neck.state_dict().items())
+
+
+def test_osnet_trains_as_a_run(tiny: Settings, tmp_path: Path) -> None:
+    model = {"backbone": need(OSNET), "classifier_deviation": 0.01, "parts": 1}
+    values = tiny.model_dump(mode="json")
+    values |= {"model": model, "training": values["training"] | {"epochs": 1}}
+    small = resolve(values, "the test")
+    train(small, load(small.data.source), tmp_path / "run", Console(quiet=True))
+    network, _, state = load_trained(tmp_path / "run")
+    assert state["position"]["epoch"] == 1
+    assert network.dimension == 512 + 256
 
 
 @pytest.mark.parametrize(
