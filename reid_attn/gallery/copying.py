@@ -1,13 +1,13 @@
 """A whole gallery from one store into another, with proof that both then hold the same."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from ..errors import DamagedError, LockedError
-from .contract import Found, Store
+from .contract import Correction, Found, Store
 from .filters import EVERYTHING, LIVE
 from .pictures import Progress, silent
 from .record import Meta, Row
@@ -26,24 +26,32 @@ class Kept(NamedTuple):
     thumbnail: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A whole gallery on its way into another store."""
+
+    meta: Meta
+    numbers: Sequence[int]
+    """Of its rows, ascending."""
+    blocked: Sequence[bytes]
+    corrections: Sequence[Correction]
+    parts: Iterable[Sequence[Kept]]
+    """The rows, some at a time."""
+    origin: str
+    """The place it comes from."""
+
+
 class Copyable(Store, Protocol):
     """A store that can be copied, and into which one can be copied."""
 
     def blocked(self) -> list[bytes]:
-        """The salted hashes of the sources that were erased and may not come back."""
+        """The salted hashes of the sources that were erased and may not come back, sorted."""
 
-    def receive(
-        self,
-        meta: Meta,
-        numbers: Sequence[int],
-        blocked: Sequence[bytes],
-        parts: Iterable[Sequence[Kept]],
-        origin: str,
-    ) -> None:
-        """Become the gallery of `meta` with these rows as they are, all or nothing.
+    def receive(self, content: Content) -> None:
+        """Become a copy, all or nothing, of which the next generation says that it is one.
 
-        They keep their numbers, moments and expiries; only `Row.changed` and what `Meta` says of
-        the latest change are this store's own. `UsageError` unless it has never had a row.
+        Rows and corrections stay as they are, with numbers, moments and expiries. `UsageError`
+        unless this store has never had a row.
         """
 
 
@@ -57,7 +65,8 @@ def copy(source: Copyable, target: Copyable, progress: Progress = silent) -> int
     meta = source.meta()
     numbers = [row.row for row in source.rows(EVERYTHING)]
     parts = _parts(source, meta, numbers, progress)
-    target.receive(meta, numbers, source.blocked(), parts, source.place)
+    told = source.blocked(), source.corrections()
+    target.receive(Content(meta, numbers, *told, parts, source.place))
     compare(source, target, numbers)
     return len(numbers)
 
@@ -65,12 +74,13 @@ def copy(source: Copyable, target: Copyable, progress: Progress = silent) -> int
 def compare(source: Copyable, target: Copyable, numbers: Sequence[int]) -> None:
     """`DamagedError` unless both hold the same rows, and answer some searches alike."""
     there = [row.row for row in target.rows(EVERYTHING)]
-    if there != list(numbers) or source.blocked() != target.blocked():
+    if there != list(numbers):
         raise _differs(source, target, f"{len(there)} of {len(numbers)} rows are there")
+    if (source.blocked(), source.corrections()) != (target.blocked(), target.corrections()):
+        raise _differs(source, target, "erased sources or corrections are not the same")
     for some in _batches(numbers):
         for ours, theirs in zip(_kept(source, some), _kept(target, some), strict=True):
-            changed = ours.row.changed
-            if ours != theirs._replace(row=replace(theirs.row, changed=changed)):
+            if ours != theirs:
                 raise _differs(source, target, f"row {ours.row.row} is not the same")
     live = [row.row for row in source.rows(LIVE)]
     drawn = np.random.default_rng(0).permutation(live)[:QUERIES].tolist()

@@ -100,7 +100,11 @@ def _erase(
 
 
 def _default_receipt(store: Store, action: str, generation: int) -> Path:
-    return Path(store.place) / RECEIPTS / f"{action}-{generation:06d}.json"
+    """In the folder of the gallery, or in the working folder when the gallery is elsewhere."""
+    name = f"{action}-{generation:06d}.json"
+    if Path(store.place).is_dir():
+        return Path(store.place) / RECEIPTS / name
+    return Path(RECEIPTS) / f"{store.place.rpartition('/')[2]}-{name}"
 
 
 def _described(row: Row) -> dict[str, Any]:

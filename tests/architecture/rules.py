@@ -38,7 +38,7 @@ CHANGING = {"append", "add", "update", "setdefault", "extend", "insert", "pop", 
 DRAWERS = {"utils", "util", "common", "misc", "helpers", "helper", "tools", "lib", "shared"}
 OPTIONAL = {"faiss", "torchreid", "timm", "tensorboard", "onnx", "onnxscript", "onnxruntime"}
 OPTIONAL |= {"openvino", "nncf", "fastapi", "uvicorn", "pymilvus", "torch.utils.tensorboard"}
-OPTIONAL |= {"h5py", "torchvision"}
+OPTIONAL |= {"h5py", "torchvision", "milvus_lite", "grpc"}
 AT_IMPORT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
 
 

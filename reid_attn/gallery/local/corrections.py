@@ -34,15 +34,23 @@ def relabel(
             "nothing was done; run the command again"
         )
     changed = [row for row in rows if persons[row.row] != (row.person, row.name)]
-    generation, at = meta.generation + 1, records.now()
+    generation = meta.generation + 1
     for row in changed:
         person, name = persons[row.row]
         records.write_row(connection, replace(row, person=person, name=name, changed=generation))
-        known = (generation, row.row, at, action, undoes, row.person, row.name, person, name)
-        connection.execute(_RECORD, (*known, checksum(known)))
     if changed:
-        write(connection, meta, action, {"rows": ranges(row.row for row in changed)})
+        labels = {row.row: ((row.person, row.name), persons[row.row]) for row in changed}
+        insert(connection, Correction(generation, records.now(), action, undoes, labels))
+        write(connection, meta, action, {"rows": ranges(labels)})
     return len(changed)
+
+
+def insert(connection: Connection, correction: Correction) -> None:
+    """Keep a correction."""
+    number, at, action, undoes, labels = correction
+    for row, (before, after) in labels.items():
+        known = (number, row, at, action, undoes, *before, *after)
+        connection.execute(_RECORD, (*known, checksum(known)))
 
 
 def read(connection: Connection) -> list[Correction]:

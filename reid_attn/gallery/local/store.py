@@ -16,9 +16,10 @@ from ... import storage
 from ...errors import DamagedError, DiskError, LockedError, UsageError
 from .. import audit
 from ..contract import Correction, Erasure, Found, Label, Summary, Vectors
+from ..copying import Content
 from ..filters import Where
 from ..record import Entry, Meta, Row
-from . import changes, corrections, erasure, index, records, schema, verification
+from . import changes, corrections, erasure, index, receiving, records, schema, verification
 from .changes import changing, write
 from .connection import NAME, Connection
 from .lookup import Lookup
@@ -62,7 +63,7 @@ class LocalStore:
         connection = store._connection
         try:
             with connection.transaction():
-                connection.check("quick_check(1)")
+                connection.quick_check()
                 if not schema.tables(connection):  # the process that was creating it was killed
                     raise absent
                 current = is_current(connection)
@@ -239,6 +240,15 @@ class LocalStore:
         with closing(LocalStore.open(target)) as store:
             if problems := store.verify():
                 raise DamagedError(f"the backup {target} cannot be used: {problems[0]}")
+
+    def blocked(self) -> list[bytes]:
+        """The salted hashes of the sources that may not come back."""
+        with self._connection.transaction():
+            return sorted(changes.refused(self._connection))
+
+    def receive(self, content: Content) -> None:
+        """Become a copy of another gallery."""
+        receiving.receive(self._connection, content)
 
     def _found(self, meta: Meta, queries: Vectors, k: int, where: Where) -> list[list[Found]]:
         scores, numbers = self._lookup.search(meta, queries, k, where)

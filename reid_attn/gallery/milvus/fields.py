@@ -94,9 +94,10 @@ def encode(row: Row, vector: bytes, thumbnail: bytes | None) -> Record:
 
 def decode(record: Mapping[str, Any], place: str) -> Row:
     """The row of a record; `DamagedError` when it is not as it was written."""
+    row: Row | None
     try:
         described = json.loads(record["record"])
-        values = {
+        values: dict[str, Any] = {
             name: bytes.fromhex(value) if name in _BYTES and value is not None else value
             for name, value in described.items()
         }

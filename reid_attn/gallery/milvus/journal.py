@@ -16,10 +16,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from ... import __version__
-from ...errors import UsageError
 from .. import audit
-from ..contract import ranges
-from ..copying import Kept
+from ..contract import Label, ranges
 from ..record import Meta
 from .fields import damaged, encode, thumbnail, vector
 from .link import Record
@@ -30,7 +28,6 @@ from .rows import Rows
 
 SLOTS = ("state/0", "state/1")
 BEGUN = "begun"
-REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +35,24 @@ class State:
     """What is valid."""
 
     meta: Meta
-    last: int
+    last: int = 0
     """The last row number ever given."""
-    head: str
-    """The hash of the last change's line in the audit log."""
+    lines: int = 0
+    """Of the audit log, for changes."""
+    head: str = audit.START
+    """The hash of the last of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
-    """What a change does to rows that are there, and to the block-list."""
+    """What a change does besides putting rows."""
 
     remove: Sequence[int] = ()
-    relabel: Mapping[int, tuple[str, str]] | None = None
-    block: Sequence[bytes] = ()
-    """Salted hashes."""
+    relabel: Mapping[int, Label] | None = None
+    notes: Mapping[str, Mapping[str, str]] | None = None
+    """To be written, by kind and name."""
+    drop: Sequence[str] = ()
+    """Names of short notes to be deleted."""
 
 
 class Journal:
@@ -62,23 +63,24 @@ class Journal:
         self._notes = notes
         self._lock = lock
 
+    def create(self, meta: Meta) -> None:
+        """Make the first state."""
+        with self._lock.held():
+            self.commit(State(meta), meta, "create", {"purpose": meta.purpose})
+
     def state(self) -> State:
         """The state, once every valid change is complete."""
-        state, begun = look(self._notes)
-        if state is not None and _is_open(begun, state):
+        state, begun = self._look()
+        if begun is not None and _is_open(begun, state):
             with self.changing() as state:
                 pass
-        if state is None:
-            raise damaged(self._rows.place, "the state of the gallery")
         return state
 
     @contextmanager
     def changing(self) -> Iterator[State]:
         """Be the only writer, with the state that a change starts from."""
         with self._lock.held():
-            state, begun = look(self._notes)
-            if state is None:
-                raise damaged(self._rows.place, "the state of the gallery")
+            state, begun = self._look()
             if begun is not None and begun["generation"] == state.meta.generation:
                 self._complete(begun)
             elif begun is not None:  # of a writer that died before it was valid
@@ -96,24 +98,42 @@ class Journal:
         new: Sequence[Record] = (),
     ) -> None:
         """Make `meta` the next state, with rows that are new; inside `changing`."""
-        self.start(before, meta, action, details, effects, ranges(row["row"] for row in new))
-        self._rows.put(new, self._lock.keep)
-        self.finish()
+        numbers = [int(record["row"]) for record in new]
+        self.carry_out(before, meta, action, details, effects or Effects(), numbers, [new])
 
-    def start(
+    def carry_out(
         self,
         before: State,
         meta: Meta,
         action: str,
         details: Mapping[str, Any],
-        effects: Effects | None,
-        new: list[list[int]],
+        effects: Effects,
+        numbers: Sequence[int],
+        parts: Iterable[Sequence[Record]],
     ) -> None:
-        """Note what will be done; the rows `new` may be put from now on."""
-        effects = effects or Effects()
-        generation = before.meta.generation + 1
+        """As `commit`, with new rows of these numbers that need not be in memory together."""
+        begun = self._plan(before, meta, action, details, effects, numbers)
+        self._notes.put({BEGUN: json.dumps(begun)})
+        for part in parts:
+            self._rows.put(part, self._lock.keep)
+        self._lock.keep()
+        self._notes.put({SLOTS[begun["line"]["line"] % 2]: json.dumps(begun["state"])})
+        self._complete(begun)
+        self._notes.drop(BEGUN)
+
+    def _plan(
+        self,
+        before: State,
+        meta: Meta,
+        action: str,
+        details: Mapping[str, Any],
+        effects: Effects,
+        numbers: Sequence[int],
+    ) -> dict[str, Any]:
+        """What is noted under `begun`."""
+        generation = meta.generation + 1
         told = audit.act(action, {"generation": generation, **details})
-        line = audit.chained(generation, before.head, told)
+        line = audit.chained(before.lines + 1, before.head, told)
         after = replace(
             meta,
             generation=generation,
@@ -122,75 +142,40 @@ class Journal:
             pid=os.getpid(),
             host=platform.node(),
         )
-        last = max([before.last, *(end for _, end in new)])
-        begun = {
+        last = max([before.last, *numbers])
+        return {
             "generation": generation,
-            "state": {"meta": asdict(after), "last": last, "head": line["hash"]},
+            "state": asdict(State(after, last, line["line"], line["hash"])),
             "line": line,
-            "new": new,
+            "new": ranges(numbers),
             "remove": ranges(effects.remove),
-            "relabel": [[row, *names] for row, names in (effects.relabel or {}).items()],
-            "block": [salted.hex() for salted in effects.block],
+            "relabel": [[row, *label] for row, label in (effects.relabel or {}).items()],
+            "notes": effects.notes or {},
+            "drop": effects.drop,
         }
-        self._notes.put({BEGUN: json.dumps(begun)})
 
-    def finish(self) -> None:
-        """Make the change valid that was started, and complete it."""
-        begun = json.loads(self._notes.get([BEGUN])[BEGUN])
-        self._lock.keep()
-        slot = SLOTS[begun["generation"] % 2]
-        self._notes.put({slot: json.dumps(begun["state"])})
-        self._complete(begun)
-        self._notes.drop(BEGUN)
-
-    def receive(
-        self,
-        before: State,
-        meta: Meta,
-        numbers: Sequence[int],
-        blocked: Sequence[bytes],
-        parts: Iterable[Sequence[Kept]],
-        origin: str,
-    ) -> None:
-        """See `copying.Copyable.receive`; inside `changing`."""
-        if before.last:
-            raise UsageError(f"{self._rows.place} has or had rows of its own: copy to a new one")
-        generation, listed = before.meta.generation + 1, ranges(numbers)
-        after = replace(meta, rows=len(numbers))
-        details = {"of": origin, "rows": listed}
-        self.start(before, after, "copy", details, Effects(block=blocked), listed)
-        for part in parts:
-            records = [
-                encode(replace(row, changed=generation), content, picture)
-                for row, content, picture in part
-            ]
-            self._rows.put(records, self._lock.keep)
-        self.finish()
-
-    def refused(self) -> list[bytes]:
-        """The salted hashes of the sources that may not come back."""
-        names = self._notes.of_kind(REFUSED)
-        return sorted(bytes.fromhex(name.partition("/")[2]) for name in names)
-
-    def among_refused(self, hidden: Sequence[bytes]) -> set[bytes]:
-        """Those of the salted hashes that may not come back."""
-        found = self._notes.get([f"{REFUSED}/{salted.hex()}" for salted in hidden])
-        return {bytes.fromhex(name.partition("/")[2]) for name in found}
+    def _look(self) -> tuple[State, dict[str, Any] | None]:
+        state, begun = look(self._notes)
+        if state is None:
+            raise damaged(self._rows.place, "the state of the gallery")
+        return state, begun
 
     def _complete(self, begun: Mapping[str, Any]) -> None:
         """Everything that follows from a valid change; may be done twice."""
-        self._notes.put({f"{REFUSED}/{salted}": "" for salted in begun["block"]}, REFUSED)
+        for kind, texts in begun["notes"].items():
+            self._notes.put(texts, kind)
+        self._notes.drop_short(begun["drop"])
         self._rows.delete(_listed(begun["remove"]))
-        names = {row: (person, name) for row, person, name in begun["relabel"]}
-        self._rows.put(self._renamed(names, begun["generation"]), self._lock.keep)
-        self._notes.put({f"log/change/{begun['generation']}": json.dumps(begun["line"])}, CHANGE)
+        labels = {row: (person, name) for row, person, name in begun["relabel"]}
+        self._rows.put(self._renamed(labels, begun["generation"]), self._lock.keep)
+        line = begun["line"]
+        self._notes.put({f"log/change/{line['line']}": json.dumps(line)}, CHANGE)
 
-    def _renamed(self, names: Mapping[int, tuple[str, str]], generation: int) -> list[Record]:
-        records = []
-        for record, row in self._rows.whole(list(names)):
-            person, name = names[row.row]
+    def _renamed(self, labels: Mapping[int, Label], generation: int) -> list[Record]:
+        records, place = [], self._rows.place
+        for record, row in self._rows.whole(list(labels)):
+            person, name = labels[row.row]
             changed = replace(row, person=person, name=name, changed=generation)
-            place = self._rows.place
             stored = vector(record, row, place), thumbnail(record, row, place)
             records.append(encode(changed, *stored))
         return records
@@ -201,24 +186,20 @@ def look(notes: Notes) -> tuple[State | None, dict[str, Any] | None]:
     found = notes.get([*SLOTS, BEGUN])
     states = [_read(found[slot]) for slot in SLOTS if slot in found]
     begun = json.loads(found[BEGUN]) if BEGUN in found else None
-    return max(states, key=lambda state: state.meta.generation, default=None), begun
+    return max(states, key=lambda state: state.lines, default=None), begun
 
 
 def _read(text: str) -> State:
     found = json.loads(text)
-    known = {field.name for field in fields(Meta)}
-    return State(
-        Meta(**{name: value for name, value in found["meta"].items() if name in known}),
-        found["last"],
-        found["head"],
-    )
+    names = {field.name for field in fields(Meta)}  # a later version may have more
+    meta = Meta(**{name: value for name, value in found["meta"].items() if name in names})
+    return State(**{**found, "meta": meta})
 
 
-def _is_open(begun: Mapping[str, Any] | None, state: State) -> bool:
-    """Whether a valid change has not been carried out in all rows."""
-    if begun is None or begun["generation"] != state.meta.generation:
-        return False
-    return bool(begun["remove"] or begun["relabel"] or begun["block"])
+def _is_open(begun: Mapping[str, Any], state: State) -> bool:
+    """Whether a valid change has not been carried out everywhere."""
+    effects = begun["remove"] or begun["relabel"] or begun["notes"] or begun["drop"]
+    return begun["generation"] == state.meta.generation and bool(effects)
 
 
 def _listed(pairs: Sequence[Sequence[int]]) -> list[int]:

@@ -1,6 +1,6 @@
 """The audit log: the lines of `audit.py`, as notes.
 
-The lines of changes are one chain, whose number is the generation. Searches change nothing and wait
+The lines of changes are one chain. Searches change nothing and wait
 for nobody, so that each store that is opened has a chain of its own for them.
 """
 
@@ -36,11 +36,11 @@ class Log:
         """All lines, oldest first."""
         yield from sorted(self._all(), key=lambda line: (line["at"], line["line"]))
 
-    def problems(self, generation: int, head: str) -> Iterator[str]:
+    def problems(self, count: int, head: str) -> Iterator[str]:
         """A sentence for each place where the log is not as it was written."""
-        chains: dict[str, list[dict[str, Any]]] = {"change": []}
+        chains: dict[str, list[dict[str, Any]]] = {CHANGE: []}
         for line in sorted(self._all(), key=lambda line: int(line["line"])):
-            chains.setdefault(line.get("session", "change"), []).append(line)
+            chains.setdefault(line.get("session", CHANGE), []).append(line)
         for name, lines in chains.items():
             number, previous = 0, audit.START
             for line in lines:
@@ -50,8 +50,8 @@ class Log:
                 elif line != _again(line, previous):
                     yield f"line {number} of the audit log {name!r} was changed"
                 number, previous = line["line"], line["hash"]
-            if name == "change" and (number, previous) != (generation, head):
-                yield f"the end of the audit log is not what was last written: line {generation}"
+            if name == CHANGE and (number, previous) != (count, head):
+                yield f"the end of the audit log is not what was last written: line {count}"
 
     def _all(self) -> Iterator[dict[str, Any]]:
         for kind in (CHANGE, OTHER):

@@ -56,17 +56,16 @@ class Notes:
         parts = self._checked(self._link.query(self._collection, expression, _FIELDS))
         return _joined(parts, [name.rpartition("/")[0] for name in parts if name.endswith("/0")])
 
-    def count(self, kind: str) -> int:
-        """How many parts of notes there are of one kind."""
-        found = self._link.query(self._collection, f'kind == "{kind}"', ["count(*)"])
-        return int(found[0]["count(*)"])
-
     def drop(self, name: str) -> None:
         """Delete a note; one that is not there is no error."""
         first = self._by_ids([f"{name}/0"])
         count = _parts(first[f"{name}/0"]) if first else 0
         ids = [f"{name}/{place}" for place in range(count)]
         self._link.delete(self._collection, "id", ids)
+
+    def drop_short(self, names: Iterable[str]) -> None:
+        """Delete notes of one part."""
+        self._link.delete(self._collection, "id", [f"{name}/0" for name in names])
 
     def _by_ids(self, ids: list[str]) -> dict[str, str]:
         return self._checked(self._link.get(self._collection, "id", ids, _FIELDS, _SIZE))

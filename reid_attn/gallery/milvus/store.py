@@ -5,7 +5,7 @@ state: what was read is read again when the state has moved meanwhile.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 from ...errors import DamagedError, LockedError, MismatchError, UsageError, nearest
 from .. import audit
 from ..arrival import arrived, refuse_erased, salted
-from ..contract import Erasure, Found, Summary, Vectors, ranges
-from ..copying import Kept, copy
+from ..contract import Correction, Erasure, Found, Label, Summary, Vectors, ranges
+from ..copying import Content, copy
 from ..filters import Where
 from ..local import LocalStore
 from ..local import records as clock
 from ..record import SCHEMA, Entry, Meta, Row
-from . import erasure, verification
+from . import corrections, erasure, refusals, verification
 from .address import Address, parse
 from .expressions import expression
 from .fields import STATE, encode, make_collections
@@ -52,20 +52,13 @@ class MilvusStore:
     def create(cls, place: str, meta: Meta) -> None:
         """Make the collections of a new gallery; `UsageError` when there is one already."""
         with closing(Link(parse(place))) as link:
-            there = set(link.collections()).intersection(_collections(link.address))
-            if there and look(Notes(link))[0] is not None:
+            if there := set(link.collections()).intersection(_collections(link.address)):
                 raise UsageError(
-                    f"there is a gallery at {place} already: add to it, or choose another name"
-                )
-            for collection in there:  # of somebody who was killed while creating it
-                raise UsageError(
-                    f"{link.address.uri} has a collection {collection!r} that is no gallery: "
-                    "choose another name, or drop the collection"
+                    f"there is a collection {min(there)!r} at {link.address.uri} already: open it "
+                    "if it is a gallery, or choose another name"
                 )
             make_collections(link, link.address.name, meta.dimension)
-            store = cls(link, meta)
-            nothing = State(meta, 0, audit.START)
-            store._journal.commit(nothing, meta, "create", {"purpose": meta.purpose})
+            cls(link, meta)._journal.create(meta)
 
     @classmethod
     def open(cls, place: str) -> "MilvusStore":
@@ -136,18 +129,38 @@ class MilvusStore:
         """Those of `source_hashes` that may not come back."""
         return self._steady(lambda state: self._erased(state.meta, source_hashes))
 
-    def relabel(self, persons: Mapping[int, tuple[str, str]], action: str) -> int:
+    def relabel(
+        self,
+        persons: Mapping[int, Label],
+        action: str,
+        *,
+        as_of: int | None = None,
+        undoes: int = 0,
+    ) -> int:
         """Give rows another (person, name)."""
         with self._journal.changing() as state:
-            changed = {
-                row.row: persons[row.row]
-                for row in self._rows.get(list(persons))
-                if (row.person, row.name) != persons[row.row]
-            }
+            rows = self._rows.get(_valid(list(persons), state))
+            if late := [row.row for row in rows if as_of is not None and row.changed > as_of]:
+                raise LockedError(
+                    f"row {late[0]} of {self.place} was changed by somebody else meanwhile: "
+                    "nothing was done; run the command again"
+                )
+            labels = {row.row: ((row.person, row.name), persons[row.row]) for row in rows}
+            changed = {row: both for row, both in labels.items() if both[0] != both[1]}
             if changed:
-                effects, details = Effects(relabel=changed), {"rows": ranges(changed)}
+                generation = state.meta.generation + 1
+                correction = Correction(generation, clock.now(), action, undoes, changed)
+                effects = Effects(
+                    relabel={row: after for row, (_, after) in changed.items()},
+                    notes={corrections.KIND: corrections.noted(correction)},
+                )
+                details = {"rows": ranges(changed)}
                 self._journal.commit(state, state.meta, action, details, effects)
         return len(changed)
+
+    def corrections(self) -> list[Correction]:
+        """What `relabel` has done, oldest first."""
+        return self._steady(lambda _: corrections.read(self._notes))
 
     def remove(self, rows: Sequence[int]) -> int:
         """Delete rows; in Milvus, a deletion is a mark until the server compacts."""
@@ -196,7 +209,7 @@ class MilvusStore:
             return Summary(
                 state.meta,
                 **counts,
-                erased=len(self._journal.refused()),
+                erased=len(refusals.read(self._notes)),
                 bytes=4 * state.meta.dimension * state.meta.rows,
                 cache="fresh",
                 rebuild_seconds=None,
@@ -218,7 +231,7 @@ class MilvusStore:
 
         def look_through(state: State) -> list[str]:
             found = [*verification.problems(self._rows, state.meta, state.last)]
-            return [*found, *self._log.problems(state.meta.generation, state.head)]
+            return [*found, *self._log.problems(state.lines, state.head)]
 
         return self._steady(look_through)
 
@@ -232,19 +245,33 @@ class MilvusStore:
 
     def blocked(self) -> list[bytes]:
         """The salted hashes of the sources that may not come back."""
-        return self._steady(lambda _: self._journal.refused())
+        return self._steady(lambda _: refusals.read(self._notes))
 
-    def receive(
-        self,
-        meta: Meta,
-        numbers: Sequence[int],
-        blocked: Sequence[bytes],
-        parts: Iterable[Sequence[Kept]],
-        origin: str,
-    ) -> None:
-        """Become the gallery of `meta` with these rows as they are."""
+    def receive(self, content: Content) -> None:
+        """Become a copy of another gallery."""
         with self._journal.changing() as state:
-            self._journal.receive(state, meta, numbers, blocked, parts, origin)
+            if state.last:
+                raise UsageError(f"{self.place} has or had rows of its own: copy to a new gallery")
+            notes = {
+                refusals.KIND: refusals.noted(content.blocked),
+                corrections.KIND: {
+                    name: text
+                    for correction in content.corrections
+                    for name, text in corrections.noted(correction).items()
+                },
+            }
+            parts = ([encode(*kept) for kept in part] for part in content.parts)
+            details = {"of": content.origin, "rows": ranges(content.numbers)}
+            effects = Effects(notes=notes)
+            self._journal.carry_out(
+                state,
+                replace(content.meta, rows=len(content.numbers)),
+                "copy",
+                details,
+                effects,
+                content.numbers,
+                parts,
+            )
 
     def _delete(self, rows: Sequence[int], action: str, block: bool) -> int:
         with self._journal.changing() as state:
@@ -253,14 +280,18 @@ class MilvusStore:
                 meta = replace(state.meta, rows=state.meta.rows - len(wanted))
                 hidden = {salted(meta, row.source_hash) for row in wanted} if block else set()
                 numbers = [row.row for row in wanted]
-                effects = Effects(remove=numbers, block=sorted(hidden))
+                effects = Effects(
+                    remove=numbers,
+                    notes={refusals.KIND: refusals.noted(sorted(hidden))},
+                    drop=corrections.leaving(corrections.read(self._notes), wanted, block),
+                )
                 details = {"rows": ranges(numbers)}
                 self._journal.commit(state, meta, action, details, effects)
         return len(wanted)
 
     def _erased(self, meta: Meta, source_hashes: Sequence[bytes]) -> set[bytes]:
         hidden = {salted(meta, source): source for source in source_hashes}
-        return {hidden[found] for found in self._journal.among_refused(list(hidden))}
+        return {hidden[found] for found in refusals.among(self._notes, list(hidden))}
 
     def _steady(self, work: Callable[[State], T]) -> T:
         """What `work` finds in one state, which has not moved when it is done."""
