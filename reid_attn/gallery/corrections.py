@@ -6,7 +6,7 @@ A person has a key, which never changes, and a name, which people choose.
 from collections.abc import Iterable, Sequence
 
 from ..errors import UsageError
-from .contract import Correction, Label, Store
+from .contract import Correction, Store
 from .persons import key_after, named_rows, taken_keys
 from .privacy import rows_of
 from .record import Row, person_name
@@ -53,7 +53,7 @@ def split(
     return label[0]
 
 
-def rename(store: Store, person: str, name: str) -> int:
+def give_name(store: Store, person: str, name: str) -> int:
     """Give a person another name (empty: none); the key stays. Returns how many rows changed."""
     generation = store.meta().generation
     label = person, person_name(name) if name else ""

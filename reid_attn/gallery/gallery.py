@@ -1,7 +1,7 @@
 """The gallery as a user sees it: pictures in, ranked hits out, and people forgotten."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from hashlib import sha256
@@ -12,11 +12,12 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from ..errors import DamagedError, MismatchError, UsageError
-from . import adding, calibration, privacy
+from . import adding, calibration, corrections, identifying, linking, places, privacy
 from .adding import check_lengths
-from .contract import Embedder, Found, Store, Vectors, fitting_rows
+from .contract import Correction, Embedder, Found, Store, Vectors, fitting_rows
 from .filters import LIVE, Moment, Where, seconds
-from .local import LocalStore
+from .identifying import Identity
+from .linking import Group
 from .pictures import Progress, silent
 from .queries import Query, Source, own_row, query_vectors
 from .ranking import ranked
@@ -73,7 +74,7 @@ class Gallery:
             pictures=pictures,
             salt=secrets.token_hex(16),
         )
-        LocalStore.create(Path(folder), meta)
+        places.create(folder, meta)
 
     @classmethod
     def open(cls, place: Source, embedder: Embedder | None = None) -> "Gallery":
@@ -82,7 +83,7 @@ class Gallery:
         `MismatchError` when the gallery was made by another model; `DamagedError`, `DiskError`,
         `LockedError`; `UsageError` when there is no gallery.
         """
-        gallery = cls(LocalStore.open(Path(place)), embedder)
+        gallery = cls(places.open_store(place), embedder)
         try:
             if embedder is not None:
                 _check_model(gallery.store.place, gallery.store.meta(), embedder)
@@ -219,6 +220,77 @@ class Gallery:
     def calibrate(self, false_match_rate: float = 0.01) -> Calibration:
         """Measure from which score on a person counts as known; see `calibration.py`."""
         return calibration.calibrate(self.store, false_match_rate)
+
+    # Who is who --------------------------------------------------------------------------------
+
+    def identify(
+        self,
+        sightings: Sequence[Sighting] | None = None,
+        *,
+        threshold: float | None = None,
+        once_per_camera: bool = False,
+        dry_run: bool = False,
+        progress: Progress = silent,
+    ) -> list[Identity]:
+        """Say of each track of nobody known who it shows: somebody known, or a new person.
+
+        Of `sightings`, which are added, or of all that is there. `threshold`: from which cosine on
+        two are one; the calibrated one if not given. No person is at two places at one time, nor
+        with `once_per_camera` twice at one camera. See `identifying.py`.
+        """
+        return identifying.identify(
+            self.store,
+            self._needed_embedder,
+            sightings,
+            threshold,
+            once_per_camera,
+            dry_run,
+            progress,
+        )
+
+    def link(
+        self,
+        *,
+        threshold: float | None = None,
+        where: Where = LIVE,
+        once_per_camera: bool = False,
+        apply: bool = False,
+    ) -> list[Group]:
+        """Groups of tracks of nobody known that show one person; see `linking.py`.
+
+        Nothing is changed unless `apply` makes each group a new person.
+        """
+        return linking.link(self.store, threshold, where, once_per_camera, apply)
+
+    def merge(self, person: str, *others: str) -> int:
+        """Let all rows of `others` show `person`; returns how many rows."""
+        return corrections.merge(self.store, person, others)
+
+    def split(
+        self,
+        person: str,
+        *,
+        rows: Iterable[int] = (),
+        tracks: Iterable[tuple[int, str]] = (),
+        to: str | None = None,
+    ) -> str:
+        """Let some rows, or tracks (camera, number), of `person` show `to`, or somebody new.
+
+        Returns the key of who they show.
+        """
+        return corrections.split(self.store, person, rows, tracks, to)
+
+    def rename(self, person: str, name: str) -> int:
+        """Give a person another name; the key stays. Returns how many rows changed."""
+        return corrections.give_name(self.store, person, name)
+
+    def undo(self, number: int | None = None) -> Correction:
+        """Take back a correction of who is who, by default the newest; returns it."""
+        return corrections.undo(self.store, number)
+
+    def undoable(self) -> list[Correction]:
+        """The corrections that have not been undone, newest first."""
+        return corrections.undoable(self.store)
 
     # Care --------------------------------------------------------------------------------------
 
