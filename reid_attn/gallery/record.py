@@ -145,11 +145,10 @@ def attributes_text(attributes: Attributes | None) -> str:
 
 def checksum(columns: Iterable[object]) -> bytes:
     """SHA-256 over type, length and content of each column, so that no two records encode alike."""
-    digest = hashlib.sha256()
+    parts = []
     for column in columns:
         content = (
             column if isinstance(column, bytes) else str(column).encode("utf-8", "surrogateescape")
         )
-        digest.update(f"{type(column).__name__} {len(content)} ".encode())
-        digest.update(content)
-    return digest.digest()
+        parts += [f"{type(column).__name__} {len(content)} ".encode(), content]
+    return hashlib.sha256(b"".join(parts)).digest()

@@ -15,7 +15,7 @@ from reid_attn.gallery.local import connection as link
 from reid_attn.gallery.local import records
 from reid_attn.gallery.local.changes import write
 from reid_attn.gallery.local.connection import NAME
-from reid_attn.gallery.record import checksum
+from reid_attn.gallery.record import SCHEMA, checksum
 
 DIMENSION = 8
 
@@ -95,7 +95,7 @@ def test_figures(tmp_path, embedder, pictures):
         stats = gallery.stats()
         gallery.search(pictures[0])
     assert (stats.rows, stats.persons, stats.cameras, stats.dimension) == (6, 3, 2, 8)
-    assert (stats.fingerprint, stats.generation, stats.schema) == ("model-a", 2, 2)
+    assert (stats.fingerprint, stats.generation, stats.schema) == ("model-a", 2, SCHEMA)
     assert (stats.purpose, stats.run, stats.keep_days) == ("test", "runs/a", 9)
     assert stats.created.endswith("+00:00")
     assert (stats.cache, stats.rebuild_seconds) == ("absent", None)
@@ -285,3 +285,18 @@ def test_an_interrupted_change_is_undone(folder):
             write(database, records.read_meta(database), "test", {})
             raise KeyboardInterrupt
         assert gallery.stats().generation == 1
+
+
+def test_a_large_file_opens_without_being_read_and_its_damage_is_found_later(
+    folder, add_random, monkeypatch
+):
+    vectors = add_random(folder, 200)
+    with (folder / NAME).open("r+b") as file:
+        file.seek(-4096, os.SEEK_END)
+        file.write(bytes(4096))
+    monkeypatch.setattr(link, "CHECKED_BYTES", 4096)
+    with Gallery.open(folder) as gallery:
+        with pytest.raises(DamagedError):
+            gallery.search(vectors[0], 1)
+        with pytest.raises(DamagedError):
+            gallery.verify()

@@ -14,6 +14,7 @@ from ...errors import DamagedError, DiskError, LockedError, ReidError, UsageErro
 
 NAME = "gallery.sqlite"
 BUSY_SECONDS = 10
+CHECKED_BYTES = 2**28  # up to which the structure of the file is checked when it is opened
 OLDEST_SQLITE = (3, 37)  # the first with STRICT tables
 
 PRAGMAS: tuple[tuple[str, str, int | str], ...] = (
@@ -80,9 +81,14 @@ class Connection:
             part = numbers[start : start + 500]
             yield from self._sqlite.execute(query.format(",".join("?" * len(part))), part)
 
-    def check(self, pragma: str) -> None:
-        """`DamagedError` when `quick_check` or `integrity_check` finds something."""
-        if self.value(f"PRAGMA {pragma}") != "ok":
+    def quick_check(self) -> None:
+        """`DamagedError` when the structure of the file is broken; of a large one, not looked at.
+
+        That would read it all. What is broken there is found by SQLite or by the checksums of the
+        records when it is read, and by `gallery verify`.
+        """
+        pages, size = self.value("PRAGMA page_count"), self.value("PRAGMA page_size")
+        if pages * size <= CHECKED_BYTES and self.value("PRAGMA quick_check(1)") != "ok":
             raise self.damaged("the structure of the file")
 
     def checkpoint(self) -> bool:
