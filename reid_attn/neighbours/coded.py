@@ -48,7 +48,8 @@ class CodedPart(Part):
         count = min(candidates.k + _MORE, len(self) if keep is None else int(keep.sum()))
         scores, places = codes.search(query, count, params=_only(keep))
         scores, places = np.float32(scale) * scores[0], places[0]
-        candidates.offer(np.zeros_like(places), start + places, scores, error)
+        near = scores + error >= candidates.floor[0]
+        candidates.offer(np.zeros(near.sum(), int), start + places[near], scores[near], error)
         if scores[-1] + error >= candidates.floor[0]:
             rest = np.ones(len(self), bool) if keep is None else keep.copy()
             rest[places] = False
