@@ -1,13 +1,13 @@
 """`gallery add`: pictures, folders of them, or a tracker's table."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import DataError, UsageError
+from ...errors import UsageError
 from .._arguments import Subparsers
 from ._shared import add_action, add_model, opened, progress, show
+from ._sources import by_name, pictures_below
 
 if TYPE_CHECKING:
     from ...gallery import Sighting
@@ -69,40 +69,12 @@ def _sightings(arguments: argparse.Namespace) -> "list[Sighting]":
         if arguments.person or arguments.time:
             raise UsageError("--tracks has its persons, cameras and times in the table")
         return read_tracks(arguments.tracks)
-    pictures = _pictures(arguments.sources)
+    pictures = pictures_below(arguments.sources)
     if arguments.person is None:
-        labelled = _by_name(pictures)
+        labelled = by_name(pictures, "who they show with --person and --camera")
     else:
         labelled = [(picture, arguments.person, arguments.camera) for picture in pictures]
     return [
         Sighting(picture=picture, person=person, camera=camera, time=arguments.time)
         for picture, person, camera in labelled
     ]
-
-
-def _pictures(sources: Sequence[Path]) -> list[Path]:
-    """The pictures below the sources."""
-    from ...data.images import find
-
-    pictures = [
-        picture for source in sources for picture in (find(source) if source.is_dir() else [source])
-    ]
-    if not pictures:
-        raise DataError(f"there is no picture in {sources[0]}: check the path")
-    return pictures
-
-
-def _by_name(pictures: Sequence[Path]) -> list[tuple[Path, str, int]]:
-    """What names like `0002_c1s1_000451_03.jpg` tell, junk left out."""
-    from ...data.market1501 import JUNK, parse_name
-
-    parsed = [(picture, parse_name(picture.name)) for picture in pictures]
-    unnamed = [str(picture) for picture, name in parsed if name is None]
-    if unnamed:
-        raise DataError(
-            f"{len(unnamed)} of {len(pictures)} pictures have no name like "
-            f"0002_c1s1_000451_03.jpg, such as {unnamed[0]}: say who they show with --person and "
-            "--camera"
-        )
-    known = [(p, name) for p, name in parsed if name is not None and name[0] != JUNK]
-    return [(picture, f"{person:04d}", camera) for picture, (person, camera) in known]

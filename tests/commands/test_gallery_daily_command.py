@@ -1,0 +1,176 @@
+"""`reid-attn gallery identify, link, merge, split, rename, undo`, from words to exit codes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from reid_attn.commands import main
+from reid_attn.gallery import Gallery
+
+ANNA, BERT, CARL = np.eye(8)[:3]
+
+
+@pytest.fixture
+def reid(capsys, monkeypatch):
+    """Runs a command line; returns (exit code, output, problems)."""
+    monkeypatch.setattr("reid_attn.features.Embedder", FakeEmbedder)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments):
+        code = main(["gallery", *map(str, arguments)])
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return run
+
+
+class FakeEmbedder:
+    """The first letter of a picture's content says who it shows."""
+
+    dimension = 8
+
+    def __init__(self, run):
+        self.fingerprint = f"model of {run}"
+
+    def __call__(self, pictures):
+        people = {b"a": ANNA, b"b": BERT, b"c": CARL}
+        return np.stack([people[path.read_bytes()[:1]] for path in pictures]).astype(np.float32)
+
+
+@pytest.fixture
+def people(tmp_path):
+    """Anna (rows 1 and 2), Bert (3), and two tracks of nobody known (4, 5 and 6)."""
+    folder = tmp_path / "people"
+    Gallery.create(folder, fingerprint="model of runs/a", dimension=8, run="runs/a", pictures=False)
+    with Gallery.open(folder) as gallery:
+        gallery.add_vectors(
+            [ANNA, ANNA, BERT, ANNA, CARL, CARL],
+            ["anna", "anna", "bert", None, None, None],
+            [1, 1, 1, 2, 2, 3],
+            [f"{n}.jpg" for n in range(6)],
+            [bytes([n]) * 32 for n in range(6)],
+            tracks=["1", "2", "3", "7", "8", "9"],
+            times=[0.0, 10.0, 20.0, 30.0, 40.0, 50.0],
+        )
+    return folder
+
+
+def told(answer):
+    """The JSON that a command printed."""
+    code, output, problems = answer
+    assert code == 0, problems
+    return json.loads(output)
+
+
+def persons(folder):
+    with Gallery.open(folder) as gallery:
+        return [row.person for row in gallery.rows()]
+
+
+def test_identify_what_is_there(reid, people):
+    code, output, _ = reid("identify", people, "--threshold", 0.8, "--dry-run")
+    assert code == 0
+    assert "3 tracks would be named, 1 of them as somebody known and 2 as 1 new persons" in output
+    assert persons(people)[3:] == ["", "", ""]
+    found = told(reid("identify", people, "--threshold", 0.8, "--json"))["identities"]
+    assert [(i["camera"], i["track"], i["rows"], i["person"], i["new"]) for i in found] == [
+        (2, "7", [4], "anna", False),
+        (2, "8", [5], "p-000005", True),
+        (3, "9", [6], "p-000005", True),
+    ]
+    assert persons(people)[3:] == ["anna", "p-000005", "p-000005"]
+    line = reid("undo", people, "--list")[1]
+    assert "identify, 3 rows: nobody → anna, nobody → p-000005" in line
+    assert "undone:" in reid("undo", people)[1]
+    assert persons(people)[3:] == ["", "", ""]
+
+
+def test_identify_new_pictures(reid, people, tmp_path):
+    folder = tmp_path / "new"
+    folder.mkdir()
+    for name in ("0009_c2s1_000001_01.jpg", "0009_c3s1_000001_01.jpg"):
+        (folder / name).write_bytes(b"b" + name.encode())
+    found = told(reid("identify", people, folder, "--threshold", 0.8, "--json"))["identities"]
+    assert [(i["camera"], i["rows"], i["person"]) for i in found] == [
+        (2, [7], "bert"),
+        (3, [8], "bert"),
+    ]
+    assert persons(people)[3:6] == ["", "", ""]
+    (folder / "x.jpg").write_bytes(b"c")
+    output = reid("identify", people, folder / "x.jpg", "--camera", 5, "--threshold", 0.8)[1]
+    assert "x.jpg" in output
+    assert "p-000009 (new)" in output
+
+
+def test_identify_a_table(reid, people, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    table = tmp_path / "tracks.csv"
+    table.write_text("path,camera,track\na.jpg,4,1\n")
+    options = ("--tracks", table, "--threshold", 0.8)
+    (found,) = told(reid("identify", people, *options, "--dry-run", "--json"))["identities"]
+    assert (found["person"], found["rows"], found["score"]) == ("anna", [], 1.0)
+    assert len(persons(people)) == 6
+    assert reid("identify", people, *options)[0] == 0
+    assert persons(people)[6] == "anna"
+
+
+def test_link(reid, people):
+    found = told(reid("link", people, "--threshold", 0.8, "--json"))
+    (group,) = found["groups"]
+    assert not found["applied"]
+    assert (group["person"], [t["rows"] for t in group["tracks"]]) == ("p-000005", [[5], [6]])
+    output = reid("link", people, "--threshold", 0.8)[1]
+    assert "2 tracks would be linked to 1 persons; --apply does it" in output
+    assert persons(people)[4:] == ["", ""]
+    assert "0 tracks" in reid("link", people, "--threshold", 0.8, "--camera", 2)[1]
+    assert "were linked" in reid("link", people, "--threshold", 0.8, "--apply")[1]
+    assert persons(people)[4:] == ["p-000005", "p-000005"]
+
+
+def test_corrections(reid, people):
+    answer = told(reid("split", people, "anna", "--tracks", "1:2", "--json"))
+    assert answer == {"person": "p-000002"}
+    assert persons(people)[:3] == ["anna", "p-000002", "bert"]
+    assert "1 rows show bert now" in reid("merge", people, "bert", "p-000002")[1]
+    assert "bert is called 'Bert B.' now" in reid("rename", people, "bert", "Bert B.")[1]
+    assert "has no name" in reid("rename", people, "bert", "")[1]
+    (undone,) = [told(reid("undo", people, "--json"))["undone"]]
+    assert undone["rows"][0]["before"] == ["bert", "Bert B."]
+    numbers = [c["number"] for c in told(reid("undo", people, "--list", "--json"))["undoable"]]
+    assert numbers == sorted(numbers, reverse=True)
+    for number in numbers:
+        assert reid("undo", people, number)[0] == 0
+    assert persons(people)[:3] == ["anna", "anna", "bert"]
+    assert "there is nothing to undo" in reid("undo", people, "--list")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["identify", "{people}"], 2, "no threshold of"),
+        (["identify", "{people}", "x.jpg", "--tracks", "x.csv"], 2, "in the table"),
+        (["identify", "{people}", "x.jpg"], 3, "say which camera it was with --camera"),
+        (["identify", "{people}", "a.jpg", "--camera", "1", "--run", "b"], 5, "made by the model"),
+        (["link", "{people}"], 2, "no threshold of"),
+        (["link", "{people}", "--since", "noon"], 3, "'noon' is not a moment"),
+        (["merge", "{people}", "anna", "berd"], 2, "did you mean 'bert'"),
+        (["split", "{people}", "anna"], 2, "say which rows or tracks"),
+        (["split", "{people}", "anna", "--tracks", "17"], 2, "write CAMERA:TRACK"),
+        (["split", "{people}", "anna", "--tracks", "1:"], 2, "write CAMERA:TRACK"),
+        (["rename", "{people}", "carl", "Carl"], 2, "no person 'carl'"),
+        (["undo", "{people}"], 2, "nothing to undo"),
+        (["undo", "{people}", "3", "--list"], 2, "leave the number out"),
+    ],
+)
+def test_refusals(reid, people, arguments, code, sentence):
+    found, _, problems = reid(*(argument.format(people=people) for argument in arguments))
+    assert (found, sentence in problems) == (code, True), problems
+
+
+@pytest.mark.parametrize("action", ["identify", "link", "merge", "split", "rename", "undo"])
+def test_help_has_an_example(reid, capsys, action):
+    with pytest.raises(SystemExit) as end:
+        reid(action, "--help")
+    assert end.value.code == 0
+    assert f"reid-attn gallery {action} " in capsys.readouterr().out
