@@ -15,7 +15,9 @@ def add_parser(commands: Subparsers) -> None:
         "follow Market-1501.",
         "reid-attn extract runs/quickstart data/sample/bounding_box_test -o gallery.npz",
     )
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="a trained run")
+    parser.add_argument(
+        "run_folder", type=Path, metavar="RUN", help="a trained run, or a network FILE.onnx"
+    )
     parser.add_argument("images", type=Path, metavar="IMAGES", help="a picture or a folder")
     parser.add_argument(
         "-o", dest="output", type=Path, metavar="FILE.npz", required=True, help="what to write"

@@ -17,7 +17,9 @@ def add_parser(commands: Subparsers) -> None:
         "reid-attn retrieve runs/quickstart --query data/sample/query "
         "--gallery data/sample/bounding_box_test -k 10",
     )
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="a trained run")
+    parser.add_argument(
+        "run_folder", type=Path, metavar="RUN", help="a trained run, or a network FILE.onnx"
+    )
     parser.add_argument(
         "--query", type=Path, required=True, metavar="FILE|DIR", help="a picture or a folder"
     )
@@ -36,12 +38,14 @@ def run(arguments: argparse.Namespace) -> None:
 
     from ..reports.retrieval import retrieve
 
+    run = arguments.run_folder
+    beside = run.with_suffix("") if run.suffix == ".onnx" else run
     retrieve(
-        arguments.run_folder,
+        run,
         arguments.checkpoint,
         arguments.query,
         arguments.gallery,
         arguments.k,
-        arguments.output or arguments.run_folder / "retrieve",
+        arguments.output or beside / "retrieve",
         Console(),
     )
