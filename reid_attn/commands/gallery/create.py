@@ -17,7 +17,13 @@ def add_actions(actions: Subparsers) -> None:
         "reid-attn gallery create people --run runs/quickstart --keep-days 7 \\\n"
         '      --purpose "lost children" --controller "Fairground Ltd"',
     )
-    parser.add_argument("--run", dest="model", metavar="RUN", required=True, help="a trained run")
+    parser.add_argument(
+        "--run",
+        dest="model",
+        metavar="RUN",
+        required=True,
+        help="a trained run, or a network FILE.onnx",
+    )
     parser.add_argument(
         "--purpose",
         default="not stated",
