@@ -132,7 +132,8 @@ class Link:
             from milvus_lite.server_manager import server_manager_instance
         except ImportError as error:
             raise MissingExtra("milvus-lite", "milvus") from error
-        logging.getLogger("milvus_lite").setLevel(logging.CRITICAL)
+        for name in ("milvus_lite", "grpc._server"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         folder = self.address.folder
         if folder is None or folder.is_file():
             raise MismatchError(
