@@ -289,6 +289,11 @@ def test_a_trap_of_yaml_is_refused_by_name(read: Loader, text: str, complaint: s
         read(text)
 
 
+def test_what_is_compiled_keeps_its_activations(read: Loader) -> None:
+    with pytest.raises(UsageError, match=r"training\.compile does not go with model\.checkpoint"):
+        read("model: {checkpoint_activations: true}", "training.compile=true")
+
+
 def test_a_date_in_place_of_a_text_is_a_text(read: Loader) -> None:
     assert read("name: 2024-01-01").name == "2024-01-01"
 

@@ -46,6 +46,16 @@ class Settings(Group):
             )
         return self
 
+    @model_validator(mode="after")
+    def _what_is_compiled_keeps_its_activations(self) -> "Settings":
+        """torch's compiler does not take the contexts in which we compute a stage again."""
+        if self.training.compile and self.model.checkpoint_activations:
+            raise PydanticCustomError(
+                "combination",
+                "training.compile does not go with model.checkpoint_activations: drop one of them",
+            )
+        return self
+
     def digest(self) -> str:
         """SHA-256 of the canonical JSON form."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)

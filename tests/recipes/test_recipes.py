@@ -234,6 +234,8 @@ def test_the_network(name: str) -> None:
     network = build_network(small, identities=400)
     assert (model.last_stride, model.neck, model.weights) == (1, "batch_norm", "IMAGENET1K_V1")
     assert model.pooling == ("gem" if name in (*SBS, "market1501/agw") else "average")
+    stems = dict.fromkeys(BOT, "no_relu") | dict.fromkeys(SBS, "unpadded")
+    assert model.stem == stems.get(name, "resnet")
     deviation = 0.01 if name in SBS else 0.001
     assert network.classifier.weight.std().item() == pytest.approx(deviation, rel=0.05)
     blocks = [key for key in network.state_dict() if key.endswith("norm.running_mean")]
