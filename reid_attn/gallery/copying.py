@@ -33,6 +33,8 @@ class Content:
     meta: Meta
     numbers: Sequence[int]
     """Of its rows, ascending."""
+    last: int
+    """The last number that a row was ever given."""
     blocked: Sequence[bytes]
     corrections: Sequence[Correction]
     parts: Iterable[Sequence[Kept]]
@@ -46,6 +48,9 @@ class Copyable(Store, Protocol):
 
     def blocked(self) -> list[bytes]:
         """The salted hashes of the sources that were erased and may not come back, sorted."""
+
+    def last_number(self) -> int:
+        """The last number that a row was ever given; 0 when there has been none."""
 
     def receive(self, content: Content) -> None:
         """Become a copy, all or nothing, of which the next generation says that it is one.
@@ -65,7 +70,7 @@ def copy(source: Copyable, target: Copyable, progress: Progress = silent) -> int
     meta = source.meta()
     numbers = [row.row for row in source.rows(EVERYTHING)]
     parts = _parts(source, meta, numbers, progress)
-    told = source.blocked(), source.corrections()
+    told = source.last_number(), source.blocked(), source.corrections()
     target.receive(Content(meta, numbers, *told, parts, source.place))
     compare(source, target, numbers)
     return len(numbers)

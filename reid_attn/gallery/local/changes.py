@@ -52,7 +52,7 @@ def insert(connection: Connection, meta: Meta, entries: Sequence[Entry]) -> int:
     refuse_erased(entries, erased(connection, meta, [entry.source_hash for entry in entries]))
     there = known(connection, [entry.key for entry in entries])
     new = {entry.key: entry for entry in entries if entry.key not in there}
-    first = connection.value("SELECT coalesce(max(seq), 0) FROM sqlite_sequence") + 1
+    first = last_number(connection) + 1
     for number, entry in enumerate(new.values(), start=first):
         row = arrived(number, entry, meta, records.now())
         records.insert(connection, row, entry.vector, entry.thumbnail)
@@ -74,6 +74,12 @@ def delete(connection: Connection, meta: Meta, rows: Sequence[Row], action: str)
     if rows:
         details = {"rows": ranges(row.row for row in rows)}
         write(connection, replace(meta, rows=meta.rows - len(rows)), action, details)
+
+
+def last_number(connection: Connection) -> int:
+    """The last number that a row was ever given; 0 when there has been none."""
+    query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'people'"
+    return int(connection.value(query))
 
 
 def known(connection: Connection, keys: Sequence[bytes]) -> set[bytes]:

@@ -13,13 +13,15 @@ from .connection import Connection
 def receive(connection: Connection, content: Content) -> None:
     """See `copying.Copyable.receive`; one transaction."""
     with changes.changing(connection):
-        if connection.value("SELECT coalesce(max(seq), 0) FROM sqlite_sequence"):
+        if changes.last_number(connection):
             raise UsageError(
                 f"{connection.path.parent} has or had rows of its own: copy to a new gallery"
             )
         for part in content.parts:
             for row, vector, picture in part:
                 records.insert(connection, row, vector, picture)
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'people'")
+        connection.execute("INSERT INTO sqlite_sequence VALUES ('people', ?)", (content.last,))
         for hidden in content.blocked:
             record = (hidden, checksum((hidden,)))
             connection.execute("INSERT INTO refused VALUES (?, ?)", record)

@@ -246,6 +246,11 @@ class LocalStore:
         with self._connection.transaction():
             return sorted(changes.refused(self._connection))
 
+    def last_number(self) -> int:
+        """The last number that a row was ever given."""
+        with self._connection.transaction():
+            return changes.last_number(self._connection)
+
     def receive(self, content: Content) -> None:
         """Become a copy of another gallery."""
         receiving.receive(self._connection, content)

@@ -247,6 +247,10 @@ class MilvusStore:
         """The salted hashes of the sources that may not come back."""
         return self._steady(lambda _: refusals.read(self._notes))
 
+    def last_number(self) -> int:
+        """The last number that a row was ever given."""
+        return self._journal.state().last
+
     def receive(self, content: Content) -> None:
         """Become a copy of another gallery."""
         with self._journal.changing() as state:
@@ -261,17 +265,11 @@ class MilvusStore:
                 },
             }
             parts = ([encode(*kept) for kept in part] for part in content.parts)
+            before = replace(state, last=content.last)
+            after = replace(content.meta, rows=len(content.numbers))
             details = {"of": content.origin, "rows": ranges(content.numbers)}
             effects = Effects(notes=notes)
-            self._journal.carry_out(
-                state,
-                replace(content.meta, rows=len(content.numbers)),
-                "copy",
-                details,
-                effects,
-                content.numbers,
-                parts,
-            )
+            self._journal.carry_out(before, after, "copy", details, effects, content.numbers, parts)
 
     def _delete(self, rows: Sequence[int], action: str, block: bool) -> int:
         with self._journal.changing() as state:
