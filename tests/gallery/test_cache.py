@@ -241,3 +241,15 @@ def test_what_a_killed_writer_left_is_swept(folder):
     own.write_bytes(b"being written")
     Gallery.open(folder).close()
     assert (left.exists(), own.exists()) == (False, True)
+
+
+def test_closing_waits_for_nobody(folder, add_random):
+    vectors = add_random(folder, 3)
+    writer = Gallery.open(folder)
+    gallery = Gallery.open(folder)
+    gallery.search(vectors[0], 1)
+    with writer.store._connection.transaction("IMMEDIATE"):
+        gallery.close()
+    writer.close()
+    assert not (folder / cache.INDEX).exists()
+    assert nearest(folder, vectors[1])[0].row == 2

@@ -63,6 +63,15 @@ class Connection:
                     self._sqlite.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Inside, nobody is waited for: what is locked is `LockedError` now."""
+        self._sqlite.execute("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        finally:
+            self._sqlite.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
+
     def execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         """One statement."""
         return self._sqlite.execute(statement, values)

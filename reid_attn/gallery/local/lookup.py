@@ -62,7 +62,7 @@ class Lookup:
         """
         if not self._behind and not self._index.behind:
             return
-        with self._connection.transaction("IMMEDIATE"):
+        with self._connection.at_once(), self._connection.transaction("IMMEDIATE"):
             meta = records.read_meta(self._connection)
             current = self._columns is not None and self._columns[0] == cache.stamp(meta)
             if self._columns and current and cache.worth_writing(self._behind, meta.rows):

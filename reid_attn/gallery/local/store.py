@@ -87,7 +87,9 @@ class LocalStore:
             return
         try:
             self._lookup.save()
-        except (DamagedError, DiskError, LockedError) as error:
+        except LockedError:
+            pass  # somebody is writing, and what is here would be old at once
+        except (DamagedError, DiskError) as error:
             warnings.warn(f"the index will be built again: {error}", stacklevel=3)
         finally:
             self._connection.close()
