@@ -52,9 +52,9 @@ def run(arguments: argparse.Namespace) -> None:
             return
         if arguments.overwrite:
             processes.on_first(lambda: _remove_run(folder))
-        train(settings, dataset, folder, console, processes)
+        features = train(settings, dataset, folder, console, processes)
     if processes.first and dataset.query and dataset.gallery:
-        evaluate_run(folder, folder, console)
+        evaluate_run(folder, folder, console, features=features)
 
 
 def _remove_run(folder: Path) -> None:

@@ -62,13 +62,22 @@ class Options:
     """Measure query expansion beside the plain ranking."""
 
 
-def evaluate_run(run: Path, output: Path, console: Console, options: Options = Options()) -> None:
-    """Measure a trained run on its own data set or another, print the scores, write the report."""
+def evaluate_run(
+    run: Path,
+    output: Path,
+    console: Console,
+    options: Options = Options(),
+    features: FeatureSet | None = None,
+) -> None:
+    """Measure a trained run on its own data set or another, print the scores, write the report.
+
+    `features` are those that would be extracted, where somebody has them already.
+    """
     trained = load_trained(run, options.checkpoint)
     settings = _settings(trained.settings, options)
     dataset = load_settings(settings.data, SPLITS if options.baselines else TEST)
     trained.network.to(choose_device("auto"))
-    features = _extract(trained, dataset, settings, console)
+    features = features or _extract(trained, dataset, settings, console)
     comparisons, baselines = {}, {}
     if options.feature == "both":
         before = _with_feature(settings, "before_neck")

@@ -1,4 +1,4 @@
-"""Batch norm over the pictures of all processes, for CPUs; on a GPU torch has its own."""
+"""Batch norm over the pictures of all processes: torch's own on a GPU, and one for CPUs."""
 
 from typing import cast
 
@@ -15,6 +15,9 @@ def synchronise(network: nn.Module, processes: Processes) -> None:
 
     Parameters, buffers and names stay as they are.
     """
+    if next(network.parameters()).is_cuda:
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return
     for name, module in list(network.named_modules()):
         if isinstance(module, _BatchNorm):
             network.set_submodule(name, _replacement(module, processes))

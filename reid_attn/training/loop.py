@@ -15,7 +15,7 @@ from .. import storage
 from ..data import Dataset
 from ..data.batches import Batch, train_batches
 from ..data.cache import open_cache
-from ..data.sampling import Shard, plan_epoch
+from ..data.sampling import Shard
 from ..data.screening import listing, summary
 from ..errors import DataError, Interrupted
 from ..features import FeatureSet
@@ -28,7 +28,7 @@ from .learner import Learner, first_network
 from .log import MetricLog
 from .processes import ALONE, Processes
 from .progress import training_progress
-from .schedule import learning_rate, steps_done
+from .timetable import Timetable
 
 SETTINGS = "settings.yaml"
 BAD_PICTURES = "bad_pictures.txt"
@@ -41,11 +41,12 @@ def train(
     run: Path,
     console: Console,
     processes: Processes = ALONE,
-) -> None:
+) -> FeatureSet | None:
     """Train from the start, or from the current checkpoint of `run` if it has one.
 
     Writes checkpoints, `settings.yaml` and `metrics.jsonl` into `run`. With several `processes`,
-    each calls this; the first one alone reads and writes `run`, and prints.
+    each calls this; the first one alone reads and writes `run`, and prints. Returns, in the first
+    one, the features of the evaluation after the last epoch, if there was one.
 
     Raises:
         DataError: a picture cannot be read, or the loss is not finite.
@@ -55,7 +56,9 @@ def train(
     with ExitStack() as held, Interruption() as interruption:
         processes.on_first(lambda: held.enter_context(storage.locked(run)))
         processes.on_first(lambda: storage.sweep(run))
-        _Training(settings, dataset, run, quiet, interruption, processes).go()
+        training = _Training(settings, dataset, run, quiet, interruption, processes)
+        training.go()
+        return training.features
 
 
 class _Training:
@@ -74,8 +77,8 @@ class _Training:
         self.interruption, self.processes = interruption, processes
         self.identities = len(dataset.labels())
         self.shard = Shard(processes.rank, processes.size)
-        self.batches = processes.together(self._count_batches)
-        self.steps = [-(-count // settings.optimizer.accumulate) for count in self.batches]
+        processes.together(lambda: self.shard.places(settings.batch))  # refuses what has no shares
+        self.plan = processes.together(lambda: Timetable(dataset, settings))
         files = processes.from_first(lambda: checkpoint.read(run))
         network, self.weights_report = first_network(
             settings, self.identities, processes, fresh=not files
@@ -83,17 +86,13 @@ class _Training:
         self.learner = processes.together(
             lambda: Learner(network, settings, self.identities, processes, console)
         )
+        self.features: FeatureSet | None = None
         self.position = Position()
         if files:
             restore = partial(checkpoint.restore, files, run, self.learner)
             self.position = processes.together(restore)
         self.cache = processes.together(lambda: open_cache(dataset, settings))
         processes.on_first(self._open_run)
-
-    def _count_batches(self) -> list[int]:
-        epochs = range(self.settings.training.epochs)
-        self.shard.places(self.settings.batch)  # refuses what cannot be shared
-        return [len(plan_epoch(self.dataset, self.settings, epoch)) for epoch in epochs]
 
     def _open_run(self) -> None:
         self.log = MetricLog(self.run, self.settings.training.tensorboard)
@@ -109,9 +108,8 @@ class _Training:
     def go(self) -> None:
         """All epochs that are left."""
         with training_progress(self.console) as progress:
-            bar = progress.add_task("training", total=sum(self.batches), note="")
-            before = sum(self.batches[: self.position.epoch])
-            progress.advance(bar, before + self.position.step)
+            bar = progress.add_task("training", total=sum(self.plan.batches), note="")
+            progress.advance(bar, self.plan.batches_done(self.position))
             while self.position.epoch < self.settings.training.epochs:
                 self._epoch(progress, bar)
 
@@ -127,7 +125,7 @@ class _Training:
             pin=self.learner.device.type == "cuda",
             cache=self.cache,
         )
-        while position.step < self.batches[position.epoch]:
+        while not self.plan.finished(position):
             before = position.step
             note = self._step(batches)
             progress.update(bar, advance=position.step - before, note=note)
@@ -139,10 +137,9 @@ class _Training:
 
     def _step(self, batches: Iterator[Batch]) -> str:
         """One step of the optimizer, with as many batches as it takes; returns what to show."""
-        position, learner, rate = self.position, self.learner, self._learning_rate()
-        step = steps_done(self.steps, position.epoch, self._own_steps())
-        left = self.batches[position.epoch] - position.step
-        count = min(self.settings.optimizer.accumulate, left)
+        position, learner = self.position, self.learner
+        rate, step = self.plan.learning_rate(position), self.plan.steps_done(position)
+        count = self.plan.batches_next(position)
         used: list[int] = []
         learner.begin(step)
         for _ in range(count):
@@ -173,32 +170,19 @@ class _Training:
             )
         )
 
-    def _own_steps(self) -> int:
-        """Finished steps of the optimizer in this epoch."""
-        return -(-self.position.step // self.settings.optimizer.accumulate)
-
-    def _learning_rate(self) -> float:
-        return learning_rate(
-            self.settings.optimizer.learning_rate,
-            self.settings.schedule,
-            self.steps,
-            self.position.epoch,
-            self._own_steps(),
-        )
-
     def _add_up(self, values: dict[str, float]) -> None:
         for name, value in values.items():
             self.position.sums[name] = self.position.sums.get(name, 0.0) + value
 
     def _finish_epoch(self) -> None:
         position, training = self.position, self.settings.training
-        sums, count = position.sums, self.batches[position.epoch]
+        sums, count = position.sums, self.plan.batches[position.epoch]
         means = {name: value / count for name, value in sums.items() if name != "pictures"}
-        means["learning_rate"] = self._learning_rate()
+        means["learning_rate"] = self.plan.learning_rate(position)
         means["images_per_second"] = sums["pictures"] / max(position.seconds, 1e-9)
         position.epoch, position.step = position.epoch + 1, 0
         position.sums, seconds, position.seconds = {}, position.seconds, 0.0
-        self._write("train", means | {"seconds": seconds})
+        self.processes.on_first(lambda: self._write("train", means | {"seconds": seconds}))
         last = position.epoch == training.epochs
         every = training.evaluate_every
         evaluated = last or (every > 0 and position.epoch % every == 0)
@@ -210,7 +194,7 @@ class _Training:
         """Log the scores of now; returns whether the mAP is the best so far."""
         if not self.dataset.query or not self.dataset.gallery:
             return False
-        features = extract_together(
+        features = self.features = extract_together(
             self.learner.result, self.dataset, self.settings, self.processes
         )
         before = self.position.best_mAP
@@ -228,9 +212,8 @@ class _Training:
         self.position.best_mAP = max(ranking.mAP, self.position.best_mAP)
 
     def _write(self, kind: str, values: dict[str, float]) -> None:
-        if self.processes.first:
-            self.log.add(kind, self.position.epoch, values)
-            self.position.log_rows += 1
+        self.log.add(kind, self.position.epoch, values)
+        self.position.log_rows += 1
 
     def _save(self, best: bool = False) -> None:
         states = self.processes.to_first(checkpoint.random_state(self.processes.rank))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..errors import ReidError
 
 TIMEOUT = timedelta(minutes=10)
-"""How long one process waits for the others: for a decoded batch, an evaluation, a checkpoint."""
+"""How long one process waits for another one: for a batch, an evaluation, a checkpoint."""
 
 _Result = TypeVar("_Result")
 
@@ -193,6 +193,7 @@ def _talking() -> Iterator[None]:
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
         raise ReidError(
-            f"another process of this training is gone, or was silent for {TIMEOUT} ({reason}): "
-            "the last checkpoint is sound; look at what the others say, then go on with --resume"
+            f"another process of this training is gone, or was silent for {TIMEOUT.seconds // 60} "
+            "minutes: the last checkpoint is sound; look at what the others say, then go on with "
+            f"--resume ({reason})"
         ) from error

@@ -43,6 +43,8 @@ def in_heads() -> list[str]:
 def check_command(line: str) -> None:
     """Raise unless the line calls a script that exists, or `reid-attn` as its parser wants it."""
     program, *words = shlex.split(line)
+    if program == "torchrun":
+        program, words = "reid-attn", words[words.index("reid_attn") + 1 :]
     if program == "reid-attn":
         parsed = _parse(words)
         if getattr(parsed, "config", None):
