@@ -13,7 +13,7 @@ from typing import Any
 from ...errors import DamagedError, DiskError, LockedError, ReidError, UsageError
 
 NAME = "gallery.sqlite"
-BUSY_SECONDS = 10
+BUSY_SECONDS = 60  # SQLite lets no queue form: among busy writers one may be unlucky for long
 CHECKED_BYTES = 2**28  # up to which the structure of the file is checked when it is opened
 OLDEST_SQLITE = (3, 37)  # the first with STRICT tables
 
