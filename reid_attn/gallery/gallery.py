@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from ..errors import DamagedError, MismatchError, UsageError
-from . import adding, calibration, corrections, identifying, linking, places, privacy
+from . import adding, calibration, corrections, identifying, linking, places, privacy, reembedding
 from .adding import check_lengths
 from .contract import Correction, Embedder, Found, Store, Vectors, fitting_rows
 from .filters import LIVE, Moment, Where, seconds
@@ -294,6 +294,24 @@ class Gallery:
 
     # Care --------------------------------------------------------------------------------------
 
+    def reembed(
+        self,
+        embedder: Embedder,
+        run: str = "",
+        *,
+        drop_lost: bool = False,
+        progress: Progress = silent,
+    ) -> dict[str, Any]:
+        """Make every vector anew with another model, which is then the gallery's.
+
+        All take their place at once; until then the old ones are valid, and what was interrupted
+        goes on where it was. Returns how many are of `sources` and of `thumbnails`, and the rows
+        `lost`, without either; `DataError` for such unless `drop_lost` gives them up.
+        """
+        found = reembedding.reembed(self.store, embedder, run, drop_lost, progress)
+        self._embedder = embedder
+        return found
+
     def rows(self, where: Where = LIVE) -> list[Row]:
         """The rows that are meant, by number."""
         return self.store.rows(where)
@@ -356,6 +374,7 @@ class Gallery:
                 f"the gallery {self.store.place} was opened without a model and takes vectors "
                 "only: open it with embedder=Embedder(RUN)"
             )
+        _check_model(self.store.place, self.store.meta(), self._embedder)  # see `reembed`
         return self._embedder
 
 

@@ -1,4 +1,4 @@
-"""`reid-attn gallery identify, link, merge, split, rename, undo`, from words to exit codes."""
+"""`reid-attn gallery identify, link, merge, split, rename, undo, reembed`, from words to exit codes."""
 
 import json
 
@@ -145,6 +145,21 @@ def test_corrections(reid, people):
     assert "there is nothing to undo" in reid("undo", people, "--list")[1]
 
 
+def test_reembed(reid, people, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        FakeEmbedder,
+        "__call__",
+        lambda self, pictures: np.stack([np.eye(8, dtype=np.float32)[p[0] % 8] for p in pictures]),
+    )
+    code, _, problems = reid("reembed", people, "--run", "runs/b")
+    assert (code, "6 of 6 rows of" in problems, "--drop-lost" in problems) == (3, True, True)
+    code, output, _ = reid("reembed", people, "--run", "runs/b", "--drop-lost")
+    assert (code, "6 rows lost; a threshold must be calibrated again" in output) == (0, True)
+    stats = told(reid("stats", people, "--json"))
+    assert (stats["rows"], stats["fingerprint"], stats["run"]) == (0, "model of runs/b", "runs/b")
+    assert reid("reembed", people, "--run", "runs/b")[0] == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
@@ -168,7 +183,9 @@ def test_refusals(reid, people, arguments, code, sentence):
     assert (found, sentence in problems) == (code, True), problems
 
 
-@pytest.mark.parametrize("action", ["identify", "link", "merge", "split", "rename", "undo"])
+@pytest.mark.parametrize(
+    "action", ["identify", "link", "merge", "split", "rename", "undo", "reembed"]
+)
 def test_help_has_an_example(reid, capsys, action):
     with pytest.raises(SystemExit) as end:
         reid(action, "--help")

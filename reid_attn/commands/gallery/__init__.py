@@ -3,9 +3,19 @@
 import argparse
 
 from .._arguments import Subparsers, add_command
-from . import add, calibrate, care, correct, create, identify, people, search
+from . import add, calibrate, care, correct, create, identify, people, reembed, search
 
-__all__ = ["add", "calibrate", "care", "correct", "create", "identify", "people", "search"]
+__all__ = [
+    "add",
+    "calibrate",
+    "care",
+    "correct",
+    "create",
+    "identify",
+    "people",
+    "reembed",
+    "search",
+]
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -20,7 +30,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.set_defaults(run=run)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for family in (create, add, search, calibrate, identify, correct, people, care):
+    for family in (create, add, search, calibrate, identify, correct, people, reembed, care):
         family.add_actions(actions)
 
 

@@ -41,11 +41,14 @@ def pieces(link: Connection, numbers: Sequence[int], dimension: int) -> list[byt
     rows = records.get(link, numbers)
     share = max(4, MOST_PIECES // max(1, 2 * len(rows)))
     vectors, thumbnails = records.vectors(link, rows, dimension), records.thumbnails(link, rows)
+    query = 'SELECT "row", vector FROM staged WHERE "row" IN ({})'
+    staged = dict(link.by_numbers(query, numbers))
     found: dict[bytes, None] = {}
     for row, vector, picture in zip(rows, vectors, thumbnails, strict=True):
         content = (picture or b"").partition(_SCAN_DATA)[2]
+        other = staged.get(row.row, b"")
         hashes = [row.source_hash, row.key, row.vector_hash, row.thumbnail_hash or b""]
-        for text in (vector.astype("<f4").tobytes(), content, *hashes):
+        for text in (vector.astype("<f4").tobytes(), other, content, *hashes):
             found.update(dict.fromkeys(list(_cut(text))[:share]))
     return list(found)
 

@@ -19,7 +19,17 @@ from ..contract import Correction, Erasure, Found, Label, Summary, Vectors
 from ..copying import Content
 from ..filters import Where
 from ..record import Entry, Meta, Row
-from . import changes, corrections, erasure, index, receiving, records, schema, verification
+from . import (
+    changes,
+    corrections,
+    erasure,
+    index,
+    receiving,
+    records,
+    schema,
+    staging,
+    verification,
+)
 from .changes import changing, write
 from .connection import NAME, Connection
 from .lookup import Lookup
@@ -137,6 +147,21 @@ class LocalStore:
         """What `relabel` has done, oldest first."""
         with self._connection.transaction():
             return corrections.read(self._connection)
+
+    def stage(self, fingerprint: str, vectors: Mapping[int, bytes]) -> None:
+        """Keep vectors of another model beside those of the gallery; see `staging.py`."""
+        staging.stage(self._connection, fingerprint, vectors)
+
+    def staged(self, fingerprint: str) -> set[int]:
+        """The rows that have a vector of that model."""
+        with self._connection.transaction():
+            return staging.staged(self._connection, fingerprint)
+
+    def switch(self, fingerprint: str, dimension: int, run: str, lost: Sequence[int]) -> bool:
+        """Make the gallery one of that model, without the rows `lost`; False: others lack one."""
+        done = staging.switch(self._connection, fingerprint, dimension, run, lost)
+        self._lookup.forget()
+        return done
 
     def remove(self, rows: Sequence[int]) -> int:
         """Delete rows and their pictures; their bytes may stay in the log until it is emptied."""

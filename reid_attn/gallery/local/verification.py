@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ...errors import DamagedError
 from ..record import checksum
-from . import changes, corrections, records
+from . import changes, corrections, records, staging
 from .connection import Connection
 
 _SHOWN = 20  # sentences of SQLite's own check
@@ -26,6 +26,7 @@ def problems(connection: Connection) -> list[str]:
         found += _strays(connection)
         changes.refused(connection)
         corrections.read(connection)
+        staging.verify(connection)
     except (DamagedError, sqlite3.Error) as error:
         found.append(str(error))
     return found
