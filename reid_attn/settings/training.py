@@ -76,7 +76,8 @@ class ScheduleSettings(Group):
     warmup_epochs: Count = 10
     """Epochs until the rate is at its peak."""
     warmup_steps: Count = 0
-    """The same, counted in steps of the optimizer; takes the place of `warmup_epochs`."""
+    """The same, counted in steps of the optimizer and moving with each of them, whatever `per` says;
+    takes the place of `warmup_epochs`."""
     warmup_factor: Fraction = 0.01
     """Where the warm-up begins, as a share of the learning rate."""
     milestones: tuple[Positive, ...] = (40, 70)
@@ -88,7 +89,7 @@ class ScheduleSettings(Group):
     final_factor: Fraction = 0.002
     """Where the cosine ends, as a share of the learning rate."""
     freeze_steps: Count = 0
-    """First steps in which the backbone stands still and the rest learns."""
+    """First steps in which the backbone's own layers stand still and the rest learns."""
 
 
 class TrainingSettings(Group):
