@@ -63,7 +63,7 @@ class ServerMachine(LiteMachine):
 checks = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
 
 TestLite = LiteMachine.TestCase
-TestLite.settings = settings(max_examples=4, stateful_step_count=20, **checks)
+TestLite.settings = settings(max_examples=3, stateful_step_count=15, **checks)
 
 TestServer = pytest.mark.skipif(not SERVER, reason="REID_ATTN_MILVUS names no server")(
     ServerMachine.TestCase

@@ -115,7 +115,7 @@ class Journal:
         begun = self._plan(before, meta, action, details, effects, numbers)
         self._notes.put({BEGUN: json.dumps(begun)})
         for part in parts:
-            self._rows.put(part, self._lock.keep)
+            self._rows.insert(part, self._lock.keep)
         self._lock.keep()
         self._notes.put({SLOTS[begun["line"]["line"] % 2]: json.dumps(begun["state"])})
         self._complete(begun)
@@ -167,7 +167,7 @@ class Journal:
         self._notes.drop_short(begun["drop"])
         self._rows.delete(_listed(begun["remove"]))
         labels = {row: (person, name) for row, person, name in begun["relabel"]}
-        self._rows.put(self._renamed(labels, begun["generation"]), self._lock.keep)
+        self._rows.replace(self._renamed(labels, begun["generation"]), self._lock.keep)
         line = begun["line"]
         self._notes.put({f"log/change/{line['line']}": json.dumps(line)}, CHANGE)
 

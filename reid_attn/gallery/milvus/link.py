@@ -15,6 +15,8 @@ CONNECT_SECONDS = 10
 SECONDS = 60  # for one call
 BYTES = 8 * 2**20  # sent or asked for in one call; servers take 64 MiB
 IDS = 1000  # named in one call
+MANY = 500
+"""Rows after which Milvus Lite is asked to flush: it looks through others one by one."""
 OLDEST = (2, 3)
 """The first version with arrays and upserts."""
 
@@ -48,6 +50,15 @@ class Link:
         """Make a collection ready to be read."""
         with self.explained():
             self.client.load_collection(collection, timeout=SECONDS)
+
+    def insert(self, collection: str, records: Sequence[Record], size: int) -> None:
+        """Write records of about `size` bytes whose ids are new."""
+        for part in _parts(records, max(1, min(IDS, BYTES // size))):
+            with self.explained():
+                self.client.insert(collection, part, timeout=SECONDS)
+        if self.address.folder is not None and len(records) >= MANY:
+            with self.explained():
+                self.client.flush(collection, timeout=SECONDS)
 
     def upsert(self, collection: str, records: Iterable[Record], size: int) -> None:
         """Write records of about `size` bytes, in the place of any with the same id."""

@@ -13,6 +13,7 @@ from .link import Link, Record
 
 T = TypeVar("T")
 
+_PART = 1024
 _WINDOW = 100_000  # rows of which small fields are asked for together
 
 
@@ -26,12 +27,17 @@ class Rows:
         self._dimension = dimension
         self._size = fields.size_of(dimension, pictures)
 
-    def put(self, records: Sequence[Record], alive: Callable[[], None]) -> None:
-        """Write records, calling `alive` before each part."""
-        for start in range(0, len(records), 1000):
+    def insert(self, records: Sequence[Record], alive: Callable[[], None]) -> None:
+        """Write rows with new numbers, calling `alive` before each part."""
+        for start in range(0, len(records), _PART):
             alive()
-            part = records[start : start + 1000]
-            self.link.upsert(self._collection, part, self._size)
+            self.link.insert(self._collection, records[start : start + _PART], self._size)
+
+    def replace(self, records: Sequence[Record], alive: Callable[[], None]) -> None:
+        """Write rows in the place of those with their numbers."""
+        for start in range(0, len(records), _PART):
+            alive()
+            self.link.upsert(self._collection, records[start : start + _PART], self._size)
 
     def delete(self, numbers: Sequence[int]) -> None:
         """Delete rows; one that is not there is no error."""
