@@ -76,7 +76,7 @@ class ScheduleSettings(Group):
     warmup_epochs: Count = 10
     """Epochs until the rate is at its peak."""
     warmup_steps: Count = 0
-    """The same, counted in steps of the optimizer and moving with each of them, whatever `per` says;
+    """The same, counted in steps of the optimizer and moving with each, whatever `per` says;
     takes the place of `warmup_epochs`."""
     warmup_factor: Fraction = 0.01
     """Where the warm-up begins, as a share of the learning rate."""
