@@ -1,4 +1,4 @@
-"""`reid-attn gallery identify, link, merge, split, rename, undo, reembed`, from words to exit codes."""
+"""The daily work with `reid-attn gallery`, from the first word to the exit code."""
 
 import json
 
