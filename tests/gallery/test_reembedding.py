@@ -237,3 +237,43 @@ def test_what_was_staged_is_erased_as_well(folder):
         gallery.forget("anna")
     everything = b"".join(p.read_bytes() for p in folder.rglob("*") if p.is_file())
     assert content[:32] not in everything
+
+
+def test_only_a_folder_is_made_anew_in_place(folder, new):
+    with Gallery.open(folder) as gallery:
+
+        class Elsewhere:
+            place = "milvus:people"
+
+        gallery.store, store = Elsewhere(), gallery.store
+        with pytest.raises(UsageError, match="milvus:people is not in a folder"):
+            gallery.reembed(new)
+        gallery.store = store
+
+
+def test_a_damaged_staged_vector_is_not_switched_to(folder, new):
+    with Gallery.open(folder) as gallery:
+        gallery.store.stage("new", dict.fromkeys(range(1, COUNT + 1), b"x" * 48))
+    connection = sqlite3.connect(folder / NAME)
+    with connection:
+        connection.execute('UPDATE staged SET vector = zeroblob(48) WHERE "row" = 3')
+    connection.close()
+    with Gallery.open(folder) as gallery:
+        with pytest.raises(DamagedError, match="the staged vector of row 3"):
+            gallery.reembed(new)
+        assert gallery.stats().fingerprint == "old"
+
+
+@pytest.mark.parametrize("kept", [False])
+def test_a_source_that_goes_while_it_is_needed(folder, pictures, new):
+    with Gallery.open(folder) as gallery:
+        staged = gallery.store.staged
+
+        def slow(fingerprint):
+            pictures[4].unlink()
+            return staged(fingerprint)
+
+        gallery.store.staged = slow
+        with pytest.raises(DataError, match="was changed or removed meanwhile"):
+            gallery.reembed(new)
+        assert gallery.stats().fingerprint == "old"
