@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from reid_attn.errors import (
     DiskError,
     LockedError,
     MismatchError,
+    MissingExtra,
     UsageError,
 )
 from reid_attn.gallery import Gallery, where
@@ -349,6 +351,13 @@ def test_a_password_in_the_address_is_not_repeated():
     with pytest.raises(UsageError, match=TOKEN) as caught:
         Gallery.open("milvus:http://me:secret@h:1/people")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("package", ["pymilvus", "milvus_lite.server_manager"])
+def test_a_missing_package_is_named(place, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtra, match=r"pip install 'reid-attn\[milvus\]'"):
+        Gallery.open(place)
 
 
 def test_an_old_server_is_refused(place, monkeypatch):

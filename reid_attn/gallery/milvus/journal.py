@@ -167,7 +167,7 @@ class Journal:
         self._notes.drop_short(begun["drop"])
         self._rows.delete(_listed(begun["remove"]))
         labels = {row: (person, name) for row, person, name in begun["relabel"]}
-        self._rows.replace(self._renamed(labels, begun["generation"]), self._lock.keep)
+        self._rows.replace(self._renamed(labels, begun["generation"]), self._lock.beat)
         line = begun["line"]
         self._notes.put({f"log/change/{line['line']}": json.dumps(line)}, CHANGE)
 

@@ -49,14 +49,16 @@ class Lock:
 
         `LockedError` when this comes so late that others may have taken it for dead.
         """
-        if not self._needed:
-            return
-        if time.monotonic() - self._since > LEASE / 2:
+        if self._needed and time.monotonic() - self._since > LEASE / 2:
             raise LockedError(
                 "Milvus took too long, and somebody else may be writing by now: nothing was "
                 "changed; run the command again"
             )
-        if time.monotonic() - self._since > LEASE / 10:
+        self.beat()
+
+    def beat(self) -> None:
+        """As `keep`, for a change that is valid already and may be completed by anybody."""
+        if self._needed and time.monotonic() - self._since > LEASE / 10:
             self._write()
 
     def _wait(self) -> None:
