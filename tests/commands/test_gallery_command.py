@@ -170,6 +170,9 @@ def test_every_command_speaks_json(reid, tmp_path, pictures):
     target = tmp_path / "copy"
     assert told(reid("backup", folder, target, "--json")) == {"backup": str(target)}
     assert told(reid("verify", target, "--json"))["rows"] == 4
+    moved = str(tmp_path / "moved")
+    assert told(reid("copy", folder, moved, "--json")) == {"rows": 4, "target": moved}
+    assert told(reid("verify", moved, "--json"))["rows"] == 4
     out = tmp_path / "out"
     assert told(reid("export", folder, "0001", "-o", out, "--json"))["rows"] == 2
     assert told(reid("remove", folder, 4, "--json")) == {"removed": 1, "rows": 3}

@@ -119,7 +119,7 @@ def test_links(document: Path) -> None:
 @Document
 def test_paths(document: Path) -> None:
     text = document.read_text()
-    named = re.findall(r"\b(?:configs|docs|reid_attn|scripts|tests)/[a-z0-9_/.]+\b", text)
+    named = re.findall(r"\b(?:configs|docs|reid_attn|scripts|tests)/[a-z0-9_/.-]+\b", text)
     assert not [path for path in named if not (ROOT / path).exists() and "docs/results" not in path]
 
 

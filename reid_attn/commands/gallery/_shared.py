@@ -4,7 +4,6 @@ import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
@@ -22,7 +21,9 @@ def add_action(
     """A parser for one action, with the gallery it acts on and --json."""
     parser: argparse.ArgumentParser = add_command(actions, name, purpose, example)
     parser.set_defaults(act=act)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the gallery")
+    parser.add_argument(  # no Path: it would make one slash of the two in an address
+        "folder", metavar="GALLERY", help="a folder, or milvus:http://HOST:PORT/NAME"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
 

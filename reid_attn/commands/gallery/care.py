@@ -1,4 +1,4 @@
-"""`gallery verify` and `gallery backup`: whether all is as it was written, and a copy."""
+"""`gallery verify`, `backup` and `copy`: whether all is as it was written, and copies."""
 
 import argparse
 from pathlib import Path
@@ -24,6 +24,14 @@ def add_actions(actions: Subparsers) -> None:
         "reid-attn gallery backup people people-2026-05-01",
     )
     parser.add_argument("target", type=Path, metavar="TARGET", help="a folder, made anew")
+    parser = add_action(
+        actions,
+        "copy",
+        _copy,
+        "Copy a gallery to another place, Milvus or a folder, and compare both row by row.",
+        "reid-attn gallery copy people milvus:http://127.0.0.1:19530/people",
+    )
+    parser.add_argument("target", metavar="TARGET", help="a place where there is no gallery")
 
 
 def _verify(arguments: argparse.Namespace) -> None:
@@ -45,3 +53,12 @@ def _backup(arguments: argparse.Namespace) -> None:
         gallery.backup(arguments.target)
     result = {"backup": str(arguments.target)}
     show(arguments, result, f"{arguments.target}: a copy of {arguments.folder}, verified")
+
+
+def _copy(arguments: argparse.Namespace) -> None:
+    from ...gallery.places import transfer
+
+    rows = transfer(arguments.folder, arguments.target)
+    result = {"rows": rows, "target": arguments.target}
+    sentence = f"{arguments.target}: {rows} rows, the same as in {arguments.folder}"
+    show(arguments, result, sentence)
