@@ -58,7 +58,7 @@ def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
             f"could not write {path} ({error.strerror or error}): nothing is lost or half written; "
             "free some space or check the permissions, then run the command again"
         ) from error
-    except BaseException:  # of whoever makes the pieces
+    except Exception:  # of whoever makes the pieces
         _forget(temporary)
         raise
 

@@ -71,7 +71,7 @@ def persons(gallery):
         return [row.person for row in records.rows(gallery.store._connection)]
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(150, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kills", [3, pytest.param(150, marks=pytest.mark.full)])
 def test_a_kill_at_any_moment_loses_nothing(folder, start, vector, kills):
     seed = 20
     generator = random.Random(seed)
@@ -96,7 +96,7 @@ def test_a_kill_at_any_moment_loses_nothing(folder, start, vector, kills):
 
 
 @pytest.mark.parametrize(
-    ("adds", "readers"), [(15, 1), pytest.param(250, 4, marks=pytest.mark.full)]
+    ("adds", "readers"), [(8, 1), pytest.param(250, 4, marks=pytest.mark.full)]
 )
 @pytest.mark.timeout(1800)
 def test_four_writers_and_readers(folder, start, adds, readers):

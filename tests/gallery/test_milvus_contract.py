@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from test_contract import DIMENSION, KEEP_DAYS, StoreMachine
+from test_store_contract import DIMENSION, KEEP_DAYS, StoreMachine
 
 from reid_attn.gallery import Gallery
 

@@ -33,11 +33,13 @@ def every_place() -> list[Any]:
 
 @pytest.mark.parametrize(("name", "slot"), every_place())
 def test_trains_one_step(name: str, slot: str | None) -> None:
-    """The stages that the paper uses, or all four; full width.
+    """The stages that the paper uses, in full width; in another slot all four of a narrower one.
 
-    Slot `block` gets the map of `residual`, so there few bottlenecks of a small network will do.
+    Slot `block` gets the map of `residual`, so few bottlenecks will do there.
     """
-    small = {"width": 16, "blocks": "last"} if slot == "block" else {}
+    small: dict[str, Any] = {"width": 16} if slot else {}
+    if slot == "block":
+        small["blocks"] = "last"
     net = network(name=name, slot=slot, **small)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
     labels = torch.tensor([0, 0, 1, 1])

@@ -206,7 +206,7 @@ def weights(run: Path) -> dict[str, Tensor]:
     return from_bytes(storage.read_generation(run, storage.current_generation(run))[WEIGHTS], "")
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.full), 1])
 def test_a_killed_process_ends_the_others_and_the_run_goes_on(
     config: Path, unbroken: dict[str, Tensor], tmp_path: Path, victim: int
 ) -> None:
