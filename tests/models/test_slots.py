@@ -37,7 +37,7 @@ def test_trains_one_step(name: str, slot: str | None) -> None:
 
     Slot `block` gets the map of `residual`, so few bottlenecks will do there.
     """
-    small: dict[str, Any] = {"width": 16} if slot else {}
+    small: dict[str, Any] = {"width": 32} if slot else {}
     if slot == "block":
         small["blocks"] = "last"
     net = network(name=name, slot=slot, **small)
