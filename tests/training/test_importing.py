@@ -55,7 +55,7 @@ def configuration(folder: Path, **model: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("case", NETWORKS)
+@pytest.mark.parametrize("case", ["osnet_x0_25", pytest.param("resnet50", marks=pytest.mark.full)])
 def test_a_checkpoint_of_torchreid_gives_the_same_features(
     case: str, tmp_path: Path, sample: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
