@@ -156,8 +156,9 @@ class Store(Protocol):
     def erase(self, rows: Sequence[int], action: str, block: bool) -> Erasure:
         """Delete rows beyond recovery, prove it, and record it under `action`.
 
-        With `block` their sources are refused from then on. May be repeated with no rows after
-        `LockedError`, which says that rows are deleted and not yet erased.
+        With `block` their sources are refused from then on. `LockedError` when somebody is reading:
+        it says whether nothing was deleted, or rows were and are not yet erased, and then the
+        next erasure, of no rows if need be, finishes it.
         """
 
     # Reading ---------------------------------------------------------------------------------

@@ -128,25 +128,54 @@ def test_the_scan_notices_a_cache_that_stayed(wide, monkeypatch):
         gallery.forget("bert")
 
 
-def test_the_scan_notices_a_copy_in_the_folder(wide):
+def test_a_copy_in_the_folder_is_named_before_anything_is_deleted(wide):
     (wide / "old copy").write_bytes((wide / link.NAME).read_bytes())
-    with Gallery.open(wide) as gallery, pytest.raises(DamagedError, match="pieces of them"):
-        gallery.forget("bert")
+    with Gallery.open(wide) as gallery:
+        with pytest.raises(UsageError, match=r"nothing was deleted: .*old copy holds a copy"):
+            gallery.forget("bert")
+        assert len(gallery) == 12
+        (wide / "old copy").unlink()
+        assert len(gallery.forget("bert")["rows"]) == 4
 
 
-def test_a_reader_prevents_it_and_is_told_of(wide, monkeypatch):
+@pytest.fixture
+def read(wide, monkeypatch):
+    """Begins to read, as another process would, and gives what ends it."""
     monkeypatch.setattr(link, "BUSY_SECONDS", 0)
     reader = sqlite3.connect(wide / link.NAME)
-    reader.execute("BEGIN")
-    reader.execute("SELECT count(*) FROM people").fetchone()
-    try:
-        with Gallery.open(wide) as gallery:
-            with pytest.raises(LockedError, match="deleted, not yet erased"):
-                gallery.forget("bert")
-            assert len(gallery) == 8
-    finally:
-        reader.close()
-    assert not (wide / "receipts").exists()
+
+    def begin():
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM people").fetchone()
+        return reader.close
+
+    yield begin
+    reader.close()
+
+
+def test_a_reader_prevents_it_and_nothing_is_deleted(wide, read):
+    end = read()
+    with Gallery.open(wide) as gallery:
+        with pytest.raises(LockedError, match="nothing was deleted: somebody has been reading"):
+            gallery.forget("bert")
+        assert len(gallery) == 12
+        assert not (wide / "receipts").exists()
+        end()
+        assert len(gallery.forget("bert")["rows"]) == 4
+
+
+def test_what_a_late_reader_prevents_is_finished_by_expire(wide, read, monkeypatch):
+    remove_caches, ends = erasure.remove_caches, []
+    monkeypatch.setattr(erasure, "remove_caches", lambda folder: ends.append(read()))
+    with Gallery.open(wide) as gallery:
+        with pytest.raises(LockedError, match=r"deleted, not yet erased.*`gallery expire`"):
+            gallery.forget("bert")
+        assert len(gallery) == 8
+        assert traces(wide, BERT) == 4
+        ends.pop()()
+        monkeypatch.setattr(erasure, "remove_caches", remove_caches)
+        gallery.expire()
+    assert traces(wide, BERT) == 0
 
 
 def test_what_was_forgotten_does_not_come_back(wide):
@@ -223,7 +252,7 @@ def test_the_scan_finds_a_piece_at_any_place(tmp_path, monkeypatch, place):
     found = scan.scan(tmp_path, pieces)
     assert found["found"] == [17]
     digest = hashlib.sha256(content).hexdigest()
-    assert found["files"] == {"file": {"sha256": digest, "bytes": 10_000}}
+    assert found["files"] == {"file": {"sha256": digest, "bytes": 10_000, "pieces": 1}}
 
 
 def test_the_scan_agrees_with_a_slow_twin(tmp_path):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import storage
-from ...errors import DamagedError, DiskError, LockedError
+from ...errors import DamagedError, DiskError, LockedError, UsageError
 from . import cache, changes, connection, corrections, records, scan
 from .connection import Connection
 
@@ -79,14 +79,29 @@ def remove_caches(folder: Path) -> None:
             storage.remove(path)
 
 
+def refuse_readers(link: Connection) -> None:
+    """`LockedError` before anything is deleted when somebody has been reading for long.
+
+    The log can only be emptied when nobody reads it, and whether that is so shows when there is
+    something in it: a number that we do not use, written as it was.
+    """
+    with link.transaction("IMMEDIATE"):
+        link.execute("PRAGMA user_version = 0")
+    _empty_log(link, "nothing was deleted", "run the command again when nobody is")
+
+
 def empty_log(link: Connection) -> None:
     """Fold the write-ahead log into the file and empty it, when the last reader lets go."""
+    _empty_log(link, "the rows are deleted, not yet erased", "run `gallery expire` when nobody is")
+
+
+def _empty_log(link: Connection, state: str, remedy: str) -> None:
     limit = time.monotonic() + connection.BUSY_SECONDS
     while not link.checkpoint():
         if time.monotonic() > limit:
             raise LockedError(
-                f"the rows are deleted, not yet erased: somebody has been reading {link.path} for "
-                f"{connection.BUSY_SECONDS} s; run the command again when nobody is"
+                f"{state}: somebody has been reading {link.path} for {connection.BUSY_SECONDS} s; "
+                f"{remedy}"
             )
         time.sleep(0.05)
 
@@ -102,6 +117,21 @@ def look_through(folder: Path, sought: Sequence[bytes]) -> dict[str, Any]:
         )
     result: dict[str, Any] = json.loads(done.stdout)
     return result
+
+
+def refuse_copies(folder: Path, before: dict[str, Any]) -> None:
+    """`UsageError` before anything is deleted when a file that is not ours holds pieces."""
+    ours = (connection.NAME, cache.INDEX, cache.COLUMNS)
+    copies = [
+        name
+        for name, file in before["files"].items()
+        if file["pieces"] and not name.lstrip(".").startswith(ours)
+    ]
+    if copies:
+        raise UsageError(
+            f"nothing was deleted: {folder / copies[0]} holds a copy of what is to be erased; take "
+            "it out of the folder, where only the gallery can be erased, and run the command again"
+        )
 
 
 def unexplained(link: Connection, sought: Sequence[bytes], found: Sequence[int]) -> int:
@@ -137,10 +167,11 @@ def proof(before: dict[str, Any], after: dict[str, Any], sought: int) -> dict[st
     }
 
 
-def refuse_leftovers(folder: Path, count: int) -> None:
+def refuse_leftovers(folder: Path, after: dict[str, Any], count: int) -> None:
     """`DamagedError` when something is left."""
     if count:
+        names = ", ".join(name for name, file in after["files"].items() if file["pieces"])
         raise DamagedError(
-            f"the rows are deleted, but {count} pieces of them are still in the files of {folder}: "
-            "look for copies in the folder, then run the command again"
+            f"the rows are deleted, but {count} pieces of them are still in the files of {folder} "
+            f"({names}): nothing else in the folder was touched, and no receipt was written"
         )

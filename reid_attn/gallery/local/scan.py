@@ -1,8 +1,9 @@
 """Looks through every byte of every file of a folder for pieces that must not be there.
 
 A program of its own, given the folder and the pieces on its standard input: the process that holds
-the database open must not open its files. It prints JSON: SHA-256 and length of each file, and the
-places of the pieces that were found. It imports nothing of the package, to start fast.
+the database open must not open its files. It prints JSON: of each file its SHA-256, its length and
+how many pieces are in it; and the places of the pieces that were found. It imports nothing of the
+package, to start fast.
 """
 
 import hashlib
@@ -56,14 +57,17 @@ def scan(folder: Path, pieces: list[bytes]) -> dict[str, Any]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             digest, length, rest = hashlib.sha256(), 0, b""
+            here: set[int] = set()
             with path.open("rb") as file:
                 while block := file.read(_BLOCK):
                     digest.update(block)
                     length += len(block)
-                    found |= sought.found(rest + block)
+                    here |= sought.found(rest + block)
                     rest = (rest + block)[-PIECE + 1 :]
             name = str(path.relative_to(folder)).encode(errors="surrogateescape")
-            files[name.decode(errors="replace")] = {"sha256": digest.hexdigest(), "bytes": length}
+            told = {"sha256": digest.hexdigest(), "bytes": length, "pieces": len(here)}
+            files[name.decode(errors="replace")] = told
+            found |= here
     return {"files": files, "found": sorted(found)}
 
 

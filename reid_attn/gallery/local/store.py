@@ -177,6 +177,8 @@ class LocalStore:
             meta = records.read_meta(self._connection)
             sought = erasure.pieces(self._connection, numbers, meta.dimension)
         before = erasure.look_through(self.folder, sought)
+        erasure.refuse_copies(self.folder, before)
+        erasure.refuse_readers(self._connection)
         erasure.delete(self._connection, numbers, action, block)
         self._lookup.forget()
         erasure.remove_caches(self.folder)
@@ -186,7 +188,7 @@ class LocalStore:
         self._connect()
         with self._connection.transaction():
             left = erasure.unexplained(self._connection, sought, after["found"])
-        erasure.refuse_leftovers(self.folder, left)
+        erasure.refuse_leftovers(self.folder, after, left)
         proof = erasure.proof(before, after, len(sought))
         return Erasure(len(numbers), proof, erasure.UNREACHABLE)
 
