@@ -1,9 +1,11 @@
 """Every store beside a dictionary: whatever is done, in any order, both tell the same."""
 
 import hashlib
+import os
 import tempfile
 
 import numpy as np
+from dying import die
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -20,6 +22,8 @@ KEEP_DAYS = 3
 
 names = st.sampled_from(["anna", "bert", "carl", None])
 numbers = st.integers(0, 30)
+CALLS = st.integers(100, 700)
+"""After how many calls of the gallery's functions a process dies: some changes make fewer."""
 
 
 def vector(name):
@@ -28,7 +32,10 @@ def vector(name):
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Adds, searches, removes, relabels, forgets, expires and reopens, with a clock of its own."""
+    """Adds, searches, removes, relabels, forgets, expires and reopens, with a clock of its own.
+
+    In between, a process that makes a change dies in the middle of it.
+    """
 
     def make(self) -> None:
         """Make an empty store of the kind that is tested, and set `self.gallery`."""
@@ -44,6 +51,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.clock, clock.now = clock.now, lambda: self.now
         self.twin = {}
         self.refused = set()
+        self.deaths = 0
         self.make()
 
     def teardown(self):
@@ -80,9 +88,12 @@ class StoreMachine(RuleBasedStateMachine):
         added = [row for row in self.gallery.rows(EVERYTHING) if row.row not in before]
         assert [row.source.decode() for row in added] == new
         for row in added:
-            known = {"name": row.source.decode(), "first": person or "", "person": person or ""}
-            expiry = self.now + KEEP_DAYS * DAY
-            self.twin[row.row] = {**known, "camera": camera, "expiry": expiry, "label": ""}
+            self.note(row.row, row.source.decode(), person or "", camera)
+
+    def note(self, row, name, person, camera):
+        """The twin has a row that was just added."""
+        known = {"name": name, "first": person, "person": person, "camera": camera, "label": ""}
+        self.twin[row] = {**known, "expiry": self.now + KEEP_DAYS * DAY}
 
     @precondition(lambda self: self.twin)
     @rule(number=numbers, k=st.integers(1, 9), other=st.none() | st.integers(0, 2))
@@ -154,6 +165,50 @@ class StoreMachine(RuleBasedStateMachine):
     def reopen(self):
         self.gallery.close()
         self.gallery = self.open()
+
+    @rule(kind=st.sampled_from(["forget", "remove", "add"]), data=st.data(), calls=CALLS)
+    def somebody_dies_in_a_change(self, kind, data, calls):
+        self.deaths += 1
+        name = f"death {self.deaths}"
+        person = data.draw(st.sampled_from(["anna", "bert"]))
+        known = sorted({row["person"] for row in self.twin.values()} - {""})
+        if kind == "remove" and self.twin:
+            change = {"remove": data.draw(st.sampled_from(sorted(self.twin)))}
+        elif kind == "forget" and known:
+            change = {"forget": data.draw(st.sampled_from(known))}
+        else:
+            change = {"add": name, "person": person}
+        self.gallery.close()
+        died = die(
+            {
+                "place": self.place,
+                "change": change,
+                "vector": vector(name).tolist(),
+                "now": self.now,
+                "calls": calls,
+                "folder": os.getcwd(),
+            }
+        )
+        self.gallery = self.open()
+        found = {row.row: row.source.decode() for row in self.gallery.rows(EVERYTHING)}
+        if found.keys() == self.twin.keys():
+            assert died, "what was acknowledged is not there"
+        elif "add" in change:
+            row = max(found)
+            assert found[row] == name
+            self.note(row, name, person, 1)
+        else:
+            gone = self.meant_by(change)
+            assert gone == self.twin.keys() - found.keys()
+            for row in gone:
+                known = self.twin.pop(row)
+                self.refused |= {known["name"]} if "forget" in change else set()
+
+    def meant_by(self, change):
+        """The rows that a change deletes."""
+        if "remove" in change:
+            return {change["remove"]}
+        return {row for row, known in self.twin.items() if known["person"] == change["forget"]}
 
     @rule(row=st.integers(1, 40))
     def a_row_that_is_not_there_changes_nothing(self, row):
