@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from .candidates import Candidates, rounding
@@ -66,11 +65,11 @@ class HalfPart(CodedPart):
     @classmethod
     def of(cls, ids: Ids, vectors: Vectors) -> "HalfPart":
         """A part of rounded vectors."""
-        return cls(ids, torch.from_numpy(vectors).half().numpy())
+        return cls(ids, vectors.astype(np.float16))
 
     def vectors(self, chosen: slice | Ids) -> Vectors:
-        """Some rows as float32, by torch's conversion, which is faster than numpy's."""
-        wide: Vectors = torch.from_numpy(self._rows[chosen]).float().numpy()
+        """Some rows as float32."""
+        wide: Vectors = self._rows[chosen].astype(np.float32)
         return wide
 
     def _coded(self, query: Vectors) -> Coded:

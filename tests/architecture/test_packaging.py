@@ -76,6 +76,12 @@ def test_importing_the_package_loads_no_library() -> None:
     assert loaded - set(sys.stdlib_module_names) == {"reid_attn"}
 
 
+def test_a_gallery_opens_without_torch() -> None:
+    loaded = python("import sys; import reid_attn.gallery; print(*sys.modules)").split()
+    assert "numpy" in loaded
+    assert "torch" not in loaded
+
+
 def test_the_public_names_are_offered() -> None:
     assert reid_attn.__all__ == ["Embedder", "Gallery", "attention", "build_network", "evaluate"]
     assert set(reid_attn.__all__) < set(dir(reid_attn))
