@@ -6,6 +6,7 @@ is needed, and the last one looks through the bytes of every file.
 """
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -21,6 +22,11 @@ from .connection import Connection
 MOST_PIECES = 1_000_000
 _DISTINCT = 12  # different bytes of a piece that can be told from padding
 _SCAN_DATA = b"\xff\xda"  # JPEG: what comes before it is alike in all pictures
+
+_CACHES = (cache.INDEX, cache.COLUMNS)
+_OURS = (*(connection.NAME + end for end in ("", "-wal", "-shm", "-journal")), *_CACHES)
+_UNFINISHED = re.compile(rf"\.({'|'.join(map(re.escape, _CACHES))})\..*\.tmp")
+"""Files of a gallery that may hold a picture's numbers."""
 
 UNREACHABLE = (
     "backups and copies of the gallery that were made before",
@@ -74,7 +80,7 @@ def delete(link: Connection, numbers: Sequence[int], action: str, block: bool) -
 
 def remove_caches(folder: Path) -> None:
     """Remove the caches, and what somebody was writing for them."""
-    for name in (cache.INDEX, cache.COLUMNS):
+    for name in _CACHES:
         for path in (folder / name, *folder.glob(f".{name}.*.tmp")):
             storage.remove(path)
 
@@ -121,11 +127,10 @@ def look_through(folder: Path, sought: Sequence[bytes]) -> dict[str, Any]:
 
 def refuse_copies(folder: Path, before: dict[str, Any]) -> None:
     """`UsageError` before anything is deleted when a file that is not ours holds pieces."""
-    ours = (connection.NAME, cache.INDEX, cache.COLUMNS)
     copies = [
         name
         for name, file in before["files"].items()
-        if file["pieces"] and not name.lstrip(".").startswith(ours)
+        if file["pieces"] and name not in _OURS and not _UNFINISHED.fullmatch(name)
     ]
     if copies:
         raise UsageError(
