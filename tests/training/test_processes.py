@@ -1,5 +1,6 @@
 """Several processes against one: the same numbers, and an end for all when one ends."""
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -229,6 +230,23 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(
     assert run_processes(2, partial(command, resume)) == [0, 0]
     for key, expected in unbroken.items():
         assert torch.equal(weights(run)[key], expected), key
+
+
+def losses(run: Path) -> list[float]:
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [line["total"] for line in lines if line["kind"] == "train"]
+
+
+def test_a_run_goes_on_with_another_number_of_processes(config: Path, tmp_path: Path) -> None:
+    """With statistics over the whole batch, two processes and one train alike but for rounding."""
+    alone, changed = tmp_path / "alone", tmp_path / "changed"
+    fresh = ["train", str(config), "training.sync_batch_norm=true", "-o"]
+    assert run_processes(1, partial(command, [*fresh, str(alone)])) == [0]
+    stopped = partial(command, [*fresh, str(changed)], (1, 1, signal.SIGTERM))
+    assert run_processes(2, stopped) == [143, 143]
+    assert run_processes(1, partial(command, ["train", "--resume", str(changed)])) == [0]
+    assert len(losses(changed)) == 3
+    assert losses(changed) == pytest.approx(losses(alone), rel=1e-3)
 
 
 def test_a_bad_picture_in_one_process_ends_all_with_one_sentence(
