@@ -11,6 +11,13 @@ from reid_attn.settings import Settings, resolve
 from reid_attn.training import train
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Large counts may take an hour each."""
+    for item in items:
+        if item.get_closest_marker("full"):
+            item.add_marker(pytest.mark.timeout(3600))
+
+
 @pytest.fixture
 def shared() -> Path:
     """The folder of reference data beside the checkout; the test is skipped without it."""

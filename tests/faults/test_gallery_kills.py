@@ -123,7 +123,6 @@ def live_and_die(program, seed, kind, seconds):
 
 
 @pytest.mark.parametrize("kills", [12, pytest.param(1000, marks=pytest.mark.full)])
-@pytest.mark.timeout(3600)
 def test_what_was_acknowledged_is_kept_and_no_more(folder, start, vector, kills):
     generator = random.Random(7)
     program = start(WORK, folder)

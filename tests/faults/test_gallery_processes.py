@@ -98,7 +98,6 @@ def test_a_kill_at_any_moment_loses_nothing(folder, start, vector, kills):
 @pytest.mark.parametrize(
     ("adds", "readers"), [(8, 1), pytest.param(250, 4, marks=pytest.mark.full)]
 )
-@pytest.mark.timeout(1800)
 def test_four_writers_and_readers(folder, start, adds, readers):
     writers = [start(ADD, folder, writer, adds) for writer in "abcd"]
     watchers = [start(READ, folder) for _ in range(readers)]
