@@ -200,9 +200,9 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             gone = self.meant_by(change)
             assert gone == self.twin.keys() - found.keys()
-            for row in gone:
-                known = self.twin.pop(row)
-                self.refused |= {known["name"]} if "forget" in change else set()
+            names = {self.twin.pop(row)["name"] for row in gone}
+            if "forget" in change:
+                self.refused |= names
 
     def meant_by(self, change):
         """The rows that a change deletes."""

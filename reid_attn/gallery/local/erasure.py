@@ -6,11 +6,11 @@ is needed, and the last one looks through the bytes of every file.
 """
 
 import json
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,10 @@ MOST_PIECES = 1_000_000
 _DISTINCT = 12  # different bytes of a piece that can be told from padding
 _SCAN_DATA = b"\xff\xda"  # JPEG: what comes before it is alike in all pictures
 
-_CACHES = (cache.INDEX, cache.COLUMNS)
+_CACHES = [form for name in (cache.INDEX, cache.COLUMNS) for form in (name, f".{name}.*.tmp")]
+"""The caches, and what somebody is writing for them."""
 _OURS = (*(connection.NAME + end for end in ("", "-wal", "-shm", "-journal")), *_CACHES)
-_UNFINISHED = re.compile(rf"\.({'|'.join(map(re.escape, _CACHES))})\..*\.tmp")
-"""Files of a gallery that may hold a picture's numbers."""
+"""The files of a gallery that may hold a picture's numbers."""
 
 UNREACHABLE = (
     "backups and copies of the gallery that were made before",
@@ -80,8 +80,8 @@ def delete(link: Connection, numbers: Sequence[int], action: str, block: bool) -
 
 def remove_caches(folder: Path) -> None:
     """Remove the caches, and what somebody was writing for them."""
-    for name in _CACHES:
-        for path in (folder / name, *folder.glob(f".{name}.*.tmp")):
+    for form in _CACHES:
+        for path in folder.glob(form):
             storage.remove(path)
 
 
@@ -130,7 +130,7 @@ def refuse_copies(folder: Path, before: dict[str, Any]) -> None:
     copies = [
         name
         for name, file in before["files"].items()
-        if file["pieces"] and name not in _OURS and not _UNFINISHED.fullmatch(name)
+        if file["pieces"] and not any(fnmatchcase(name, form) for form in _OURS)
     ]
     if copies:
         raise UsageError(
