@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -280,21 +281,34 @@ def measure_graph(world: World, count: int, rounds: int) -> None:
         )
 
 
-def measure_store(world: World, count: int, folder: Path) -> None:
-    """The gallery as users have it: SQLite, its checksums, and its caches."""
-    place = folder / "people.gallery"
+def measure_stores(world: World, count: int, folder: Path) -> None:
+    """The same pictures and queries in a folder and, where the extra is installed, Milvus Lite."""
+    places = [str(folder / "people.gallery")]
+    if find_spec("milvus_lite"):
+        places.append(f"milvus:{folder}/people.db/people")
+    else:
+        tell("milvus", "*not run*", "the extra milvus is not installed", "")
+    answers = [measure_store(world, count, place) for place in places]
+    for other in answers[1:]:
+        pairs = zip(answers[0], other, strict=True)
+        same = [hit.row == its.row for one, two in pairs for hit, its in zip(one, two, strict=True)]
+        tell(f"same place of the top-{K} in both", f"{np.mean(same):.2%}", "", "")
+
+
+def measure_store(world: World, count: int, place: str) -> list[Any]:
+    """The gallery as users have it, with its records; what it answers to the queries."""
     Gallery.create(place, fingerprint="bench", dimension=world.mixing.shape[1])
-    tell("gallery", "clock", "CPU", "")
+    tell(place.partition(":")[0] if ":" in place else "folder", "clock", "CPU", "")
     with Gallery.open(place) as gallery:
         spent = seconds(lambda: fill(gallery, world, count))
         rate = f"{count / spent[0]:,.0f} a second"
-        tell(f"add {count:,}", f"{spent[0]:.1f} s", f"{spent[1]:.1f} s", rate)
+        tell(f"add {count:,}", *(f"{s:.1f} s" for s in spent), rate)
         spent = seconds(lambda: gallery.search(world.queries(1)[0], K))
-        tell("first query", *(f"{s:.2f} s" for s in spent), "makes the caches")
+        tell("first query", *(f"{s:.2f} s" for s in spent), "a folder makes its caches")
         spent = seconds(gallery.close)
-        tell("close", *(f"{s:.2f} s" for s in spent), "writes the caches")
-    for state in ("cold", "warm"):
-        measure_reopening(world, place, state)
+        tell("close", *(f"{s:.2f} s" for s in spent), "a folder writes them")
+    measure_reopening(world, place, "cold")
+    return measure_reopening(world, place, "warm")
 
 
 def fill(gallery: Gallery, world: World, count: int) -> None:
@@ -312,10 +326,12 @@ def fill(gallery: Gallery, world: World, count: int) -> None:
         start += len(block)
 
 
-def measure_reopening(world: World, place: Path, state: str) -> None:
-    """Open the gallery in `place` and search it."""
-    for path in place.iterdir() if state == "cold" else ():
-        forget(path)
+def measure_reopening(world: World, place: str, state: str) -> list[Any]:
+    """Open the gallery in `place` and search it; what it answers to the queries."""
+    folder = Path(place.removeprefix("milvus:"))
+    for path in folder.rglob("*") if state == "cold" else ():
+        if path.is_file():
+            forget(path)
     opened: list[Gallery] = []
     spent = seconds(lambda: opened.append(Gallery.open(place)))
     tell(f"open, {state}", *(f"{s:.2f} s" for s in spent), "")
@@ -323,6 +339,10 @@ def measure_reopening(world: World, place: Path, state: str) -> None:
         for number, query in enumerate(world.queries(3)):
             spent = seconds(partial(gallery.search, query, K))
             tell(f"query {number + 1}, {state}", *(f"{s:.3f} s" for s in spent), "")
+        answers: list[Any] = []
+        spent = seconds(lambda: answers.extend(gallery.search_all(world.queries(), K)))
+        tell(f"{MANY} queries, {state}", *(f"{s:.2f} s" for s in spent), "")
+    return answers
 
 
 def main() -> int:
@@ -332,7 +352,9 @@ def main() -> int:
     parser.add_argument("--dimension", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--graph", type=int, default=100_000, help="vectors in the HNSW graph")
-    parser.add_argument("--store", type=int, default=100_000, help="pictures in the gallery")
+    parser.add_argument(
+        "--store", type=int, default=100_000, help="pictures in each kind of gallery"
+    )
     parser.add_argument("--folder", type=Path, help="where files are written")
     options = parser.parse_args()
     world = World.of(options.count, options.dimension)
@@ -346,7 +368,7 @@ def main() -> int:
         if options.graph:
             measure_graph(World.of(options.graph, options.dimension), options.graph, options.rounds)
         if options.store:
-            measure_store(world, options.store, Path(folder))
+            measure_stores(world, options.store, Path(folder))
     return 0 if same else 1
 
 
