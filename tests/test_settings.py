@@ -61,6 +61,7 @@ OTHER: dict[str, Any] = {  # a value that is allowed and not the default
     "model.last_stride": 2,
     "model.attention": [{"name": "rga", "stages": [2, 3], "options": {"spatial": False}}],
     "augment.erase_area": [0.1, 0.2],
+    "augment.jitter_strength": [0.1, 0.2, 0.3],
     "schedule.milestones": [1, 2, 3],
 }
 TOGETHER: dict[str, dict[str, Any]] = {  # options that another one is needed for

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..settings import AugmentSettings
 from .auto_augment import Policy, draw_policy
 from .images import NORMALISATIONS, Pixels
+from .jitter import Factors, draw_factors
 
 ENLARGEMENT = 9 / 8
 """Random2DTranslation of the RGA recipe: 256×128 is cut out of 288×144."""
@@ -40,6 +41,8 @@ class Draws:
     """First row, end of the rows, first column, end of the columns; zeros: nothing."""
     policy: Policy | None
     """Of AutoAugment, which comes before all the rest."""
+    tones: Factors
+    """Of colour jitter."""
 
 
 def draw(settings: AugmentSettings, size: Size, generator: np.random.Generator) -> Draws:
@@ -49,9 +52,10 @@ def draw(settings: AugmentSettings, size: Size, generator: np.random.Generator) 
     erased = (0, 0, 0, 0)
     if generator.random() < settings.erase:
         erased = _rectangle(settings, size, generator)
-    # Drawn last, so that the other draws are those of runs without it.
+    # These two are drawn last, so that the other draws are those of runs without them.
     policy = draw_policy(generator) if generator.random() < settings.auto else None
-    return Draws(source, corner, mirrored, erased, policy)
+    tones = draw_factors(settings, generator)
+    return Draws(source, corner, mirrored, erased, policy, tones)
 
 
 def source_sizes(settings: AugmentSettings, size: Size) -> tuple[Size, ...]:

@@ -1,4 +1,4 @@
-"""The end of the augmentation, for a whole batch at once: mirror, normalise, erase.
+"""The end of the augmentation, for a whole batch at once: mirror, recolour, normalise, erase.
 
 The same few operations run in a decoding worker or on the device that trains, without a loop over
 pictures and without waiting for the device.
@@ -13,6 +13,7 @@ from torch import Tensor
 from ..settings import AugmentSettings, DataSettings
 from .augment import Draws, channels, normalise
 from .images import NORMALISATIONS
+from .jitter import UNCHANGED, recolour
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Finish:
     """(N,) bool."""
     erased: Tensor
     """(N, 4) int64: first row, end of the rows, first column, end of the columns."""
+    tones: Tensor | None
+    """(N, 3) float32: factors of brightness, contrast and saturation; `None`: all stay."""
     normalisation: str
     fill: tuple[float, ...]
     """Value of erased pixels in each channel, after the normalisation."""
@@ -31,16 +34,21 @@ class Finish:
     def of(cls, draws: Sequence[Draws], data: DataSettings, augment: AugmentSettings) -> "Finish":
         """The draws of a batch's pictures."""
         mean, _ = NORMALISATIONS[data.normalisation]
+        tones = [drawn.tones for drawn in draws]
         return cls(
             torch.tensor([drawn.mirrored for drawn in draws]),
             torch.tensor([drawn.erased for drawn in draws]),
+            None if set(tones) == {UNCHANGED} else torch.tensor(tones),
             data.normalisation,
             mean if augment.erase_fill == "mean" else (0.0, 0.0, 0.0),
         )
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 on any device -> (N, 3, H, W) float32 on the same."""
-        return self._erase(normalise(self._mirror(pixels), self.normalisation))
+        mirrored = self._mirror(pixels)
+        if self.tones is not None:
+            mirrored = recolour(mirrored, self.tones.to(pixels.device, non_blocking=True))
+        return self._erase(normalise(mirrored, self.normalisation))
 
     def _mirror(self, pixels: Tensor) -> Tensor:
         numbers = torch.arange(len(pixels), device=pixels.device)
@@ -60,4 +68,9 @@ class Finish:
 
     def pin_memory(self) -> "Finish":
         """The same in memory that a GPU reads directly."""
-        return replace(self, mirrored=self.mirrored.pin_memory(), erased=self.erased.pin_memory())
+        return replace(
+            self,
+            mirrored=self.mirrored.pin_memory(),
+            erased=self.erased.pin_memory(),
+            tones=None if self.tones is None else self.tones.pin_memory(),
+        )

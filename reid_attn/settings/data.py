@@ -59,6 +59,10 @@ class AugmentSettings(Group):
     """Pixels that `pad` adds on each side."""
     auto: Fraction = 0.0
     """Probability of a policy of AutoAugment (SBS)."""
+    jitter: Fraction = 0.0
+    """Probability that brightness, contrast and saturation change."""
+    jitter_strength: tuple[Fraction, Fraction, Fraction] = (0.15, 0.15, 0.1)
+    """How far each factor may be from 1, as in fast-reid."""
     erase: Fraction = 0.5
     """Probability that a rectangle is erased."""
     erase_area: tuple[Fraction, Fraction] = (0.02, 0.4)

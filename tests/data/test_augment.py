@@ -9,6 +9,7 @@ from torchvision.transforms import functional
 from reid_attn.data.augment import draw, normalise, place, source_sizes
 from reid_attn.data.finish import Finish
 from reid_attn.data.images import MEAN, NORMALISATIONS, STD, Pixels, resize
+from reid_attn.data.jitter import UNCHANGED
 from reid_attn.settings import AugmentSettings, DataSettings
 
 SIZE = (64, 32)
@@ -185,12 +186,37 @@ def test_what_is_drawn_lies_in_the_picture(crop: str, size: tuple[int, int], see
     assert 0 <= left < right <= size[1]
 
 
-def test_auto_augment_changes_no_other_draw() -> None:
+def test_auto_augment_and_jitter_change_no_other_draw() -> None:
     for seed in range(20):
         without = draw(AugmentSettings(), SIZE, np.random.default_rng(seed))
-        with_it = draw(AugmentSettings(auto=1.0), SIZE, np.random.default_rng(seed))
+        with_them = draw(AugmentSettings(auto=1.0, jitter=1.0), SIZE, np.random.default_rng(seed))
         assert without.policy is None
-        assert with_it.policy is not None
+        assert with_them.policy is not None
+        assert without.tones == UNCHANGED
+        assert with_them.tones != UNCHANGED
         assert (without.size, without.corner, without.mirrored, without.erased) == (
-            (with_it.size, with_it.corner, with_it.mirrored, with_it.erased)
+            (with_them.size, with_them.corner, with_them.mirrored, with_them.erased)
         )
+
+
+def test_jitter_is_that_of_torchvision(pixels: Pixels) -> None:
+    settings = with_(jitter=1.0, jitter_strength=(0.4, 0.5, 0.6))
+    for seed in range(8):
+        brightness, contrast, saturation = draw(settings, SIZE, np.random.default_rng(seed)).tones
+        image = functional.adjust_brightness(functional.to_tensor(pixels.copy()), brightness)
+        image = functional.adjust_contrast(image, contrast)
+        image = functional.adjust_saturation(image, saturation)
+        expected = functional.normalize(image, MEAN, STD)
+        found = augmented(pixels, settings, seed)
+        torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
+
+
+def test_jitter_leaves_a_picture_that_chance_spares(pixels: Pixels) -> None:
+    settings = with_(jitter=0.5)
+    draws = [draw(settings, SIZE, np.random.default_rng(seed)) for seed in range(400)]
+    spared = np.array([drawn.tones == UNCHANGED for drawn in draws])
+    assert 160 < spared.sum() < 240
+    some = draws[:8]
+    found = Finish.of(some, DATA, settings)(torch.from_numpy(np.stack([pixels] * len(some))))
+    for image, unchanged in zip(found, spared, strict=False):
+        assert torch.equal(image, normalise(pixels)) == unchanged
