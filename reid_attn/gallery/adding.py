@@ -8,7 +8,16 @@ from . import pictures
 from .contract import Embedder, Store, Vectors
 from .filters import Moment, seconds
 from .pictures import Progress, Refused
-from .record import Attributes, Entry, attributes_text, camera_number, person_name
+from .record import (
+    Attributes,
+    Entry,
+    attributes_text,
+    camera_number,
+    person_name,
+    source_digest,
+    source_name,
+    track_number,
+)
 from .sightings import Sighting
 
 PART = 1024  # pictures that are kept, or not, together
@@ -62,9 +71,9 @@ def vector_entries(
             person="" if person is None else person_name(person),
             camera=camera_number(cameras[place]),
             time=seconds(times[place]),
-            track=tracks[place],
-            source=os.fsencode(sources[place]),
-            source_hash=source_hashes[place],
+            track=track_number(tracks[place]),
+            source=source_name(sources[place]),
+            source_hash=source_digest(source_hashes[place]),
             attributes=attributes_text(attributes[place]),
             vector=rows[place].astype("<f4", copy=False).tobytes(),
         )

@@ -1,12 +1,13 @@
 """Which rows are meant, and the moments that say so."""
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ..errors import DataError
-from .record import Attributes, camera_number, person_name
+from .record import Attributes, attributes_text, camera_number, person_name
 
 Moment = float | str
 """Seconds since 1970 in UTC, or ISO 8601 such as `2026-05-01T12:30:00+02:00` (UTC if it says no
@@ -55,7 +56,7 @@ def where(
         other_cameras_than=frozenset(map(camera_number, other_cameras_than)),
         since=seconds(since),
         until=seconds(until),
-        attributes=attributes,
+        attributes=None if attributes is None else json.loads(attributes_text(attributes)),
         persons=None if persons is None else frozenset(map(person_name, persons)),
     )
 

@@ -162,9 +162,9 @@ class Gallery:
             cameras,
             sources,
             source_hashes,
-            times or [None] * len(rows),
-            tracks or [""] * len(rows),
-            attributes or [{}] * len(rows),
+            [None] * len(rows) if times is None else times,
+            [""] * len(rows) if tracks is None else tracks,
+            [{}] * len(rows) if attributes is None else attributes,
         )
         return self.store.add(entries)
 

@@ -1,8 +1,14 @@
-"""What a gallery keeps: entries on their way in, rows, and the state of the whole."""
+"""What a gallery keeps: entries on their way in, rows, and the state of the whole.
+
+Values arrive as whatever behaves like text, bytes or numbers: numpy's scalars, members of an enum.
+The functions here make plain ones of them, or refuse. Only those are stored, since a checksum names
+the type and a value must come back as the one that went in.
+"""
 
 import hashlib
 import json
 import operator
+import os
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +18,10 @@ from ..errors import DataError
 
 SCHEMA = 3
 DISTANCE = "cosine"
+DIGEST_BYTES = hashlib.sha256().digest_size
 Attributes = Mapping[str, Any]
+
+_PLAIN = {str, bytes, int, float, type(None)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,23 +115,51 @@ def entry_key(
 
 
 def person_name(name: str) -> str:
-    """`name` as it is stored: in Unicode's form NFC, so that macOS and Linux agree on a person."""
+    """The key or name of a person as it is stored; `DataError` for an empty one."""
+    return _text(name, "person")
+
+
+def track_number(track: str | None) -> str:
+    """A tracker's number as it is stored; empty for a picture that stands alone."""
+    return "" if track is None or track == "" else _text(track, "track")
+
+
+def _text(text: str, what: str) -> str:
+    """A plain text in Unicode's form NFC, so that macOS and Linux agree on a person."""
     try:
-        storable = bool(name.encode())
-    except (AttributeError, UnicodeEncodeError):
-        storable = False
-    if not storable:
+        encoded = str.encode(text)  # the content, also of a text with a type of its own
+    except (TypeError, UnicodeEncodeError):
+        encoded = b""
+    if not encoded:
         raise DataError(
-            f"the person {name!r} cannot be stored: a name is a text of at least one character, "
+            f"the {what} {text!r} cannot be stored: it must be a text of at least one character, "
             "without bytes that are not UTF-8"
         )
-    return unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", encoded.decode())
+
+
+def source_name(source: str | bytes | os.PathLike[str]) -> bytes:
+    """A file name as its bytes."""
+    try:
+        return bytes(os.fsencode(source))
+    except (TypeError, UnicodeEncodeError) as error:
+        raise DataError(f"the source {source!r} cannot be stored: it is no file name") from error
+
+
+def source_digest(digest: bytes) -> bytes:
+    """The SHA-256 of a source: exactly 32 bytes."""
+    if not isinstance(digest, bytes | bytearray | memoryview) or len(bytes(digest)) != DIGEST_BYTES:
+        raise DataError(
+            f"the hash {digest!r} cannot be stored: it must be a SHA-256 digest, {DIGEST_BYTES} "
+            "bytes"
+        )
+    return bytes(digest)
 
 
 def camera_number(camera: SupportsIndex) -> int:
     """`camera` as a plain integer of 64 bits."""
     try:
-        number = operator.index(camera)
+        number = int(operator.index(camera))
     except TypeError:
         number = 2**63
     if not -(2**63) <= number < 2**63:
@@ -144,9 +181,17 @@ def attributes_text(attributes: Attributes | None) -> str:
 
 
 def checksum(columns: Iterable[object]) -> bytes:
-    """SHA-256 over type, length and content of each column, so that no two records encode alike."""
+    """SHA-256 over type, length and content of each column, so that no two records encode alike.
+
+    `DataError` for a column that would come back as another type than it has now.
+    """
     parts = []
     for column in columns:
+        if type(column) not in _PLAIN:
+            raise DataError(
+                f"{column!r} of type {type(column).__name__} cannot be stored: only plain texts, "
+                "bytes and numbers can"
+            )
         content = (
             column if isinstance(column, bytes) else str(column).encode("utf-8", "surrogateescape")
         )

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from .. import storage
 from ..errors import DataError
 from .filters import Moment, seconds
-from .record import Attributes, attributes_text, camera_number, person_name
+from .record import Attributes, attributes_text, camera_number, person_name, track_number
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height in pixels of the upright picture."""
@@ -43,8 +44,8 @@ class Sighting:
             person=None if self.person is None else person_name(self.person),
             name=person_name(self.name) if self.name else "",
             time=seconds(self.time),
-            track=person_name(self.track) if self.track else "",
-            box=self.box,
+            track=track_number(self.track),
+            box=_plain_box(self.box),
             attributes=json.loads(attributes_text(self.attributes)),
         )
 
@@ -103,6 +104,17 @@ def _sighting(cells: Mapping[str, str], folder: Path) -> Sighting:
         box=_box(cells),
         attributes=others,
     ).checked()
+
+
+def _plain_box(box: Box | None) -> Box | None:
+    """The box with plain integers, since its text is hashed."""
+    if box is None:
+        return None
+    try:
+        x, y, width, height = (int(operator.index(side)) for side in box)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the box {box!r} is no x, y, width, height in whole pixels") from error
+    return x, y, width, height
 
 
 def _box(cells: Mapping[str, str]) -> Box | None:

@@ -254,7 +254,7 @@ def test_the_decision_is_shown(reid, tmp_path, monkeypatch):
     vectors += 0.05 * generator.normal(size=vectors.shape)
     persons = [f"{number // 2}" for number in range(40)]
     with Gallery.open(folder) as gallery:
-        cameras, digests = [0, 1] * 20, [bytes([n]) for n in range(40)]
+        cameras, digests = [0, 1] * 20, [bytes([n]) * 32 for n in range(40)]
         gallery.add_vectors(vectors, persons, cameras, persons, digests)
     output = reid("calibrate", folder, "--false-match-rate", 0.2)[1]
     assert "known from 0." in output

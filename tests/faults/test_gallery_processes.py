@@ -128,7 +128,7 @@ def test_a_lock_dies_with_its_process(folder, start, vector, monkeypatch, holder
         holder.kill()
         holder.wait()
         with Gallery.open(folder) as gallery:
-            assert gallery.add_vectors([vector("x")], ["x"], [number], ["x"], [b"1"]) == 1
+            assert gallery.add_vectors([vector("x")], ["x"], [number], ["x"], [bytes(32)]) == 1
 
 
 @pytest.mark.parametrize(("touch", "lost"), [("leave", 0), ("touch", 20)])

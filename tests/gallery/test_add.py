@@ -1,7 +1,9 @@
 """Adding: all or none, each picture once, names as they come."""
 
+import enum
 import os
 import unicodedata
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -9,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_attn.errors import DataError, UsageError
-from reid_attn.gallery import Gallery
+from reid_attn.gallery import Gallery, where
 from reid_attn.gallery import pictures as pictures_room
 
 DIMENSION = 8
 
 
-def add_one(gallery, person="anna", camera=1, source="a.jpg", digest=b"1"):
+def add_one(gallery, person="anna", camera=1, source="a.jpg", digest=bytes(32)):
     return gallery.add_vectors(np.ones((1, DIMENSION)), [person], [camera], [source], [digest])
 
 
@@ -88,14 +90,14 @@ def test_one_vector_without_direction_refuses_all(folder, value):
     vectors[1] = value
     with Gallery.open(folder) as gallery:
         with pytest.raises(DataError, match="the first is number 2"):
-            gallery.add_vectors(vectors, ["a"] * 3, [1] * 3, ["a"] * 3, [b"1", b"2", b"3"])
+            gallery.add_vectors(vectors, ["a"] * 3, [1] * 3, ["a"] * 3, [bytes(32)] * 3)
         assert len(gallery) == 0
 
 
 def test_very_small_and_very_large_vectors_are_found(folder):
     vectors = np.stack([np.eye(DIMENSION)[0] * 1e-40, np.eye(DIMENSION)[1] * 3e38])
     with Gallery.open(folder) as gallery:
-        gallery.add_vectors(vectors, ["small", "large"], [1, 1], ["a", "b"], [b"1", b"2"])
+        gallery.add_vectors(vectors, ["small", "large"], [1, 1], ["a", "b"], [bytes(32)] * 2)
         for vector, person in zip(vectors, ["small", "large"], strict=True):
             (hit,) = gallery.search(vector, 1)
             assert (hit.person, hit.score) == (person, pytest.approx(1, abs=1e-6))
@@ -106,7 +108,7 @@ def test_every_column_must_be_of_one_length(folder, embedder, pictures):
         with pytest.raises(UsageError, match="6 pictures were given with 1 persons"):
             gallery.add(pictures, ["a"], [1] * 6)
         with pytest.raises(UsageError, match="2 pictures were given with 3 sources"):
-            gallery.add_vectors(np.ones((2, 8)), ["a"] * 2, [1] * 2, ["a"] * 3, [b"1"] * 2)
+            gallery.add_vectors(np.ones((2, 8)), ["a"] * 2, [1] * 2, ["a"] * 3, [bytes(32)] * 2)
 
 
 @settings(max_examples=4, deadline=None, derandomize=True)
@@ -121,7 +123,7 @@ def test_every_column_must_be_of_one_length(folder, embedder, pictures):
 def test_any_name_comes_back(tmp_path_factory, names):
     folder = tmp_path_factory.mktemp("names") / "people"
     Gallery.create(folder, fingerprint="model-a", dimension=len(names))
-    vectors, digests = np.eye(len(names)), [name.encode() for name in names]
+    vectors, digests = np.eye(len(names)), [sha256(name.encode()).digest() for name in names]
     with Gallery.open(folder) as gallery:
         assert gallery.add_vectors(vectors, names, range(len(names)), names, digests) == len(names)
         assert gallery.verify() == len(names)
@@ -167,3 +169,56 @@ def test_numpy_numbers_are_cameras(folder):
     with Gallery.open(folder) as gallery:
         assert add_one(gallery, camera=np.int64(3)) == 1
         assert gallery.search(np.ones(DIMENSION), 1)[0].camera == 3
+
+
+class Person(str, enum.Enum):
+    """A text with a type of its own."""
+
+    ANNA = "anna"
+
+
+@pytest.mark.parametrize("text", [np.str_("anna"), Person.ANNA])
+def test_texts_with_a_type_of_their_own_come_back_plain(folder, text):
+    with Gallery.open(folder) as gallery:
+        gallery.add_vectors(
+            np.ones((1, DIMENSION)),
+            [text],
+            [True],
+            [np.str_("a.jpg")],
+            np.array([bytes(range(1, 33))]),
+            times=np.array([3.0]),
+            tracks=[text],
+            attributes=[{text: text}],
+        )
+    with Gallery.open(folder) as gallery:
+        (row,) = gallery.rows(where(persons=[text], attributes={text: text}))
+        known = (row.person, row.name, row.track, row.attributes)
+        assert known == ("anna", "", "anna", '{"anna":"anna"}')
+        assert (row.camera, row.source, row.time) == (1, b"a.jpg", 3.0)
+        assert gallery.verify() == 1
+        assert add_one(gallery, text) == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "sentence"),
+    [
+        ("tracks", 7, "the track 7"),
+        ("tracks", "\udc80", "the track"),
+        ("sources", 7, "the source 7"),
+        ("source_hashes", b"", "must be a SHA-256 digest"),
+        ("source_hashes", bytes(31), "must be a SHA-256 digest"),
+        ("source_hashes", "00" * 32, "must be a SHA-256 digest"),
+    ],
+)
+def test_refuses_what_would_not_come_back(folder, column, value, sentence):
+    columns = {
+        "persons": ["anna"],
+        "cameras": [1],
+        "sources": ["a.jpg"],
+        "source_hashes": [bytes(32)],
+        "tracks": ["1"],
+    }
+    with Gallery.open(folder) as gallery:
+        with pytest.raises(DataError, match=sentence):
+            gallery.add_vectors(np.ones((1, DIMENSION)), **{**columns, column: [value]})
+        assert (len(gallery), gallery.stats().generation) == (0, 1)

@@ -142,5 +142,5 @@ def test_without_its_line_there_is_no_change(folder, monkeypatch):
     with Gallery.open(folder) as gallery:
         monkeypatch.setattr(audit, "append", full)
         with pytest.raises(DiskError):
-            gallery.add_vectors(np.ones((1, DIMENSION)), ["a"], [1], ["a"], [b"1"])
+            gallery.add_vectors(np.ones((1, DIMENSION)), ["a"], [1], ["a"], [bytes(32)])
         assert len(gallery) == 0

@@ -31,7 +31,7 @@ def people(tmp_path):
             [f"person {number // 3}" for number in range(count)],
             [number % 3 for number in range(count)],
             [f"{number}" for number in range(count)],
-            [bytes([number]) for number in range(count)],
+            [bytes([number]) * 32 for number in range(count)],
         )
     return folder
 
@@ -84,7 +84,7 @@ def test_a_gallery_that_cannot_tell_says_why(folder, add_random):
     with Gallery.open(folder) as gallery:
         with pytest.raises(DataError, match="with its 0 named persons"):
             gallery.calibrate()
-        gallery.add_vectors(np.eye(8)[:3], list("abc"), [1] * 3, list("abc"), [b"1", b"2", b"3"])
+        gallery.add_vectors(np.eye(8)[:3], list("abc"), [1] * 3, list("abc"), [bytes(32)] * 3)
         with pytest.raises(DataError, match=r"with its 3 named persons.*4 query persons"):
             gallery.calibrate()
         assert gallery.stats().threshold is None

@@ -98,7 +98,7 @@ def test_everything_arrives(tmp_path, full, source, target, monkeypatch):
         assert (last["action"], last["of"]) == ("copy", old)
         with pytest.raises(DataError, match="erased"):
             gallery.add_vectors(np.eye(DIMENSION)[:1], ["x"], [1], ["x"], [digests(12)[4]])
-        assert gallery.add_vectors(np.eye(DIMENSION)[:1], ["x"], [1], ["x"], [b"new"]) == 1
+        assert gallery.add_vectors(np.eye(DIMENSION)[:1], ["x"], [1], ["x"], [bytes(32)]) == 1
         assert gallery.rows()[-1].row == 13
         monkeypatch.setattr(clock, "now", lambda: 1_000_000_000 + 4 * DAY)
         assert [row.row for row in gallery.rows()] == [8, 10, 11, 13], "copying makes none younger"

@@ -39,7 +39,7 @@ def people(tmp_path_factory):
             [row["person"] for row in rows],
             [row["camera"] for row in rows],
             [f"{row['row']}.jpg" for row in rows],
-            [bytes([row["row"]]) for row in rows],
+            [bytes([row["row"]]) * 32 for row in rows],
             times=[row["time"] for row in rows],
             tracks=[row["track"] for row in rows],
             attributes=[row["attributes"] for row in rows],
@@ -192,7 +192,7 @@ def test_true_is_not_one(tmp_path):
             list("abcd"),
             [1] * 4,
             list("abcd"),
-            [b"1", b"2", b"3", b"4"],
+            [bytes([n]) * 32 for n in range(4)],
             attributes=attributes,
         )
         for value, row in ((True, 1), (1, 2), (1.0, 2), (None, 3)):

@@ -109,7 +109,7 @@ def test_searches_adds_and_numbers_go_on(old):
         assert gallery.search(query, 9)[0].row == 4
         again = old_rows()[0]
         assert gallery.add_vectors([query], [again[1]], [again[2]], ["x"], [again[5]]) == 0
-        assert gallery.add_vectors([query], ["new"], [1], ["new.jpg"], [b"new"]) == 1
+        assert gallery.add_vectors([query], ["new"], [1], ["new.jpg"], [bytes(32)]) == 1
         assert gallery.rows()[-1].row == 10, "9 was given once, and is not given again"
 
 

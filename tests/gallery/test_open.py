@@ -249,7 +249,7 @@ def test_a_writer_that_waits_too_long_is_told_who_wrote_last(folder, monkeypatch
         other.store._connection.transaction("IMMEDIATE"),
     ):
         with pytest.raises(LockedError, match=re.escape(writer)):
-            gallery.add_vectors(np.ones((1, DIMENSION)), ["a"], [1], ["a"], [b"1"])
+            gallery.add_vectors(np.ones((1, DIMENSION)), ["a"], [1], ["a"], [bytes(32)])
         assert len(gallery) == 0
 
 

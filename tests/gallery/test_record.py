@@ -3,6 +3,10 @@
 import hashlib
 import itertools
 
+import numpy as np
+import pytest
+
+from reid_attn.errors import DataError
 from reid_attn.gallery.record import checksum
 
 
@@ -16,3 +20,11 @@ def test_records_that_look_alike_differ():
 def test_the_encoding_is_the_one_of_galleries_that_exist():
     written_out = b"int 1 7" + b"str 2 \xc3\xa9" + b"bytes 2 \x00\xff" + b"NoneType 4 None"
     assert checksum((7, "é", b"\x00\xff", None)) == hashlib.sha256(written_out).digest()
+
+
+@pytest.mark.parametrize(
+    "value", [True, np.str_("a"), np.bytes_(b"a"), np.int64(1), np.float64(1), bytearray(b"a"), []]
+)
+def test_what_would_come_back_as_another_type_has_no_checksum(value):
+    with pytest.raises(DataError, match="cannot be stored"):
+        checksum((value,))

@@ -167,3 +167,24 @@ def test_a_table_that_is_no_text(tmp_path):
     (tmp_path / "tracks.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="not UTF-8"):
         read_tracks(tmp_path / "tracks.csv")
+
+
+def test_what_is_known_of_a_picture_is_stored_plain(tracked, frame):
+    known = {"person": np.str_("anna"), "name": np.str_("Anna"), "track": np.str_("7")}
+    box = tuple(np.array([0, 0, 60, 50]))
+    with Gallery.open(tracked, Mean()) as gallery:
+        gallery.add_sightings([Sighting(picture=frame, camera=np.int64(1), box=box, **known)])
+        (row,) = gallery.rows()
+        assert (row.person, row.name, row.track) == ("anna", "Anna", "7")
+        plain = Sighting(picture=frame, camera=1, person="anna", track="7", box=(0, 0, 60, 50))
+        assert gallery.add_sightings([plain]) == 0
+        assert gallery.verify() == 1
+
+
+@pytest.mark.parametrize("field", [{"track": 7}, {"box": (0, 0, 1.5, 1)}, {"box": (1, 2)}])
+def test_what_cannot_be_stored_is_refused_before_anything_is_embedded(tracked, frame, field):
+    embedder = Mean()
+    with Gallery.open(tracked, embedder) as gallery:
+        with pytest.raises(DataError, match=r"the track 7 cannot be stored|is no x, y"):
+            gallery.add_sightings([Sighting(picture=frame, camera=1, **field)])
+        assert (len(gallery), embedder.seen) == (0, [])

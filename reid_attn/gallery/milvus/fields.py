@@ -94,7 +94,7 @@ def encode(row: Row, vector: bytes, thumbnail: bytes | None) -> Record:
 
 def decode(record: Mapping[str, Any], place: str) -> Row:
     """The row of a record; `DamagedError` when it is not as it was written."""
-    row: Row | None
+    row, found = None, ""
     try:
         described = json.loads(record["record"])
         values: dict[str, Any] = {
@@ -102,9 +102,10 @@ def decode(record: Mapping[str, Any], place: str) -> Row:
             for name, value in described.items()
         }
         row = Row(**values)
-    except (ValueError, TypeError, AttributeError):
-        row = None
-    if row is None or row.row != record["row"] or _sum(row).hex() != record["checksum"]:
+        found = _sum(row).hex()
+    except (ValueError, TypeError, AttributeError, DataError):
+        pass
+    if row is None or row.row != record["row"] or found != record["checksum"]:
         raise damaged(place, f"row {record['row']}")
     return row
 
