@@ -9,7 +9,7 @@ from ..errors import UsageError
 from .contract import Correction, Store
 from .persons import key_after, named_rows, taken_keys
 from .privacy import rows_of
-from .record import Row, person_name
+from .record import Row, camera_number, person_name, track_number
 
 Track = tuple[int, str]
 """A camera, and the number that its tracker gave."""
@@ -18,8 +18,9 @@ Track = tuple[int, str]
 def merge(store: Store, person: str, others: Sequence[str]) -> int:
     """Let all rows of `others` show `person`, whose name stays; returns how many rows.
 
-    `UsageError` for somebody who is not there, or is `person`.
+    `UsageError` for somebody who is not there, or is `person`; `DataError` for what is no key.
     """
+    person, others = person_name(person), [person_name(other) for other in others]
     if person in others:
         raise UsageError(f"{person!r} cannot be merged with itself: name two persons")
     generation = store.meta().generation
@@ -38,24 +39,27 @@ def split(
     """Let some rows of `person`, by number or by track, show somebody else; returns the key.
 
     That is `to`, who may be there already and then keeps his name, or else a new person.
-    `UsageError` when a row or track is not of `person`, or nothing would be left of him.
+    `UsageError` when a row or track is not of `person`, or nothing would be left of him;
+    `DataError` for what is no key.
     """
-    generation = store.meta().generation
+    generation, person = store.meta().generation, person_name(person)
     theirs = {row.row: row for row in rows_of(store, person)}
-    chosen = _chosen(person, theirs, set(rows), set(tracks))
+    meant = {(camera_number(camera), track_number(track)) for camera, track in tracks}
+    chosen = _chosen(person, theirs, set(rows), meant)
     if len(chosen) == len(theirs):
         raise UsageError(f"these are all rows of {person!r}: nothing would be left of him")
     if to is None:
         label = key_after(min(chosen), taken_keys(store)), ""
     else:
-        label = to, _name(named_rows(store, [to]))
+        key = person_name(to)
+        label = key, _name(named_rows(store, [key]))
     store.relabel(dict.fromkeys(chosen, label), "split", as_of=generation)
     return label[0]
 
 
 def give_name(store: Store, person: str, name: str) -> int:
     """Give a person another name (empty: none); the key stays. Returns how many rows changed."""
-    generation = store.meta().generation
+    generation, person = store.meta().generation, person_name(person)
     label = person, person_name(name) if name else ""
     rows = [row.row for row in rows_of(store, person)]
     return store.relabel(dict.fromkeys(rows, label), "rename", as_of=generation)

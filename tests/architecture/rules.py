@@ -32,7 +32,7 @@ ONLY: dict[str, tuple[str, ...]] = {  # who alone may name a module, a function,
     **dict.fromkeys(("tempfile", "torch.save", "numpy.save", "numpy.savetxt", "os.symlink"), ()),
     **dict.fromkeys(("sys.path", "sys.modules", "logging.basicConfig"), ()),
 }
-WRITING = {"write_text", "write_bytes", "unlink", "rmdir", "mkdir", "touch", "rename"}
+WRITING = {"write_text", "write_bytes", "unlink", "rmdir", "mkdir", "touch"}
 WRITING |= {"symlink_to", "hardlink_to", "tofile", "save_file", "write_index"}
 CHANGING = {"append", "add", "update", "setdefault", "extend", "insert", "pop", "clear", "remove"}
 DRAWERS = {"utils", "util", "common", "misc", "helpers", "helper", "tools", "lib", "shared"}
@@ -122,7 +122,9 @@ def _writes(call: ast.Call, names: dict[str, str]) -> bool:
         modes = (str(arg.value) for arg in given if isinstance(arg, ast.Constant))
         return any(re.fullmatch(r"[rbt]*[wax+][rbt+]*", mode) for mode in modes)
     path_replace = method == "replace" and len(call.args) == len(given) == 1  # a text's takes two
-    return (method in WRITING or path_replace) and not name.startswith("reid_attn.storage.")
+    path_rename = method == "rename" and len(given) == 1  # a gallery's takes two
+    moves = path_replace or path_rename
+    return (method in WRITING or moves) and not name.startswith("reid_attn.storage.")
 
 
 def _wrong_imports(place: str, tree: ast.Module, imports: list[Import]) -> Iterator[str]:

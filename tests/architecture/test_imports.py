@@ -81,6 +81,8 @@ def test_a_built_in_is_found(name: str) -> None:
         "p.open('w')",
         "open(p, mode='w')",
         "p.replace(q)",
+        "p.rename(q)",
+        "p.rename(target=q)",
     ],
 )
 def test_writing_is_found_outside_storage(call: str) -> None:
@@ -101,6 +103,7 @@ def test_a_drawer_is_found(drawer: str) -> None:
         ("commands/x.py", "def f():\n from ..features import Embedder\n print(1)"),
         ("training/x.py", "from .. import __version__, storage\nfrom ..evaluation import evaluate"),
         ("data/x.py", "def f(p, t):\n open(p); p.open('rb'); t.replace('w', 'a'); p.read_text()"),
+        ("commands/x.py", "def f(gallery, key):\n gallery.rename(key, 'Anna')"),
         ("data/x.py", "from .. import storage\ndef f(p):\n storage.write_text(p, 'w')"),
         ("data/x.py", "import torch\ndef f(self, a):\n self.x = torch.add(a, a)"),
         ("data/x.py", "NAMES = ['a']\ndef f(a):\n names = [*NAMES]\n names.append(a)"),

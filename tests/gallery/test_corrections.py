@@ -5,7 +5,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from reid_attn.errors import DamagedError, LockedError, UsageError
+from reid_attn.errors import DamagedError, DataError, LockedError, UsageError
 from reid_attn.gallery import Gallery
 from reid_attn.gallery.local.connection import NAME
 
@@ -88,6 +88,46 @@ def test_refusals_change_nothing(gallery, act, sentence):
     with pytest.raises(UsageError, match=sentence):
         act(gallery)
     assert (labels(gallery), gallery.stats().generation) == (before, generation)
+
+
+@pytest.mark.parametrize("key", ["", "a\udc80", 7])
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda g, key: g.merge(key, "person 0"),
+        lambda g, key: g.merge("person 0", key),
+        lambda g, key: g.split(key, rows=[2]),
+        lambda g, key: g.split("person 0", rows=[5], to=key),
+        lambda g, key: g.rename(key, "Anna"),
+        lambda g, key: g.rename("person 0", key or 7),
+    ],
+)
+def test_what_is_no_key_is_refused(gallery, act, key):
+    """An empty key would mean all rows of nobody known."""
+    gallery.store.relabel({1: ("", "")}, "undo")
+    before = labels(gallery)
+    with pytest.raises(DataError, match=r"the person .* cannot be stored"):
+        act(gallery, key)
+    assert labels(gallery) == before
+
+
+def test_keys_are_the_same_in_both_forms_of_an_accent(gallery):
+    composed, decomposed = "Ren\u00e9", "Rene\u0301"
+    assert gallery.split("person 0", rows=[1], to=decomposed) == composed
+    assert gallery.rename(decomposed, "Ren") == 1
+    assert gallery.merge(decomposed, "person 1") == 3
+    assert gallery.split(decomposed, rows=[2], to="person 1") == "person 1"
+    assert rows_of(gallery, composed) == [1, 6, 10]
+    assert gallery.merge("person 1", decomposed) == 3
+    assert rows_of(gallery, "person 1") == [1, 2, 6, 10]
+
+
+def test_keys_and_names_with_a_type_of_their_own_are_stored_plain(gallery):
+    gallery.rename(np.str_("person 0"), np.str_("Anna"))
+    gallery.split("person 1", rows=np.array([2]), to=np.str_("carl"))
+    gallery.merge(np.str_("carl"), np.str_("person 2"))
+    assert {type(text) for label in labels(gallery).values() for text in label} == {str}
+    assert gallery.verify() == 12
 
 
 def test_everything_can_be_undone_step_by_step(gallery):
