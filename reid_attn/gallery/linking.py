@@ -71,6 +71,7 @@ def clusters(
     if len(tracks) < 2:
         return [np.arange(len(tracks))] if tracks else []
     distances = 1 - (vectors @ vectors.T).astype(np.float64)
+    np.maximum(distances, 0, out=distances)  # of equal vectors it may be just below, when rounded
     distances[apart(tracks, tracks, once)] = _FAR
     tree = linkage(squareform(distances, checks=False), "average")
     labels = fcluster(tree, 1 - threshold, "distance")
@@ -79,10 +80,12 @@ def clusters(
 
 
 def needed_threshold(store: Store, threshold: float | None) -> float:
-    """`threshold`, or the calibrated one; `UsageError` when there is none."""
+    """`threshold`, or the calibrated one; `UsageError` when there is none, or it is no cosine."""
     measured = store.meta().calibration
     if threshold is not None:
-        return threshold
+        if not -1 <= threshold <= 1:  # nor NaN
+            raise UsageError(f"the threshold {threshold} is no cosine: give one from -1 to 1")
+        return float(threshold)
     if measured is None:
         raise UsageError(
             f"no threshold of {store.place} is known: measure one with 'reid-attn gallery "

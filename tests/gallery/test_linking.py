@@ -5,6 +5,7 @@ import pytest
 
 from reid_attn.errors import UsageError
 from reid_attn.gallery import Gallery, linking, where
+from reid_attn.gallery.contract import fitting_rows
 from reid_attn.gallery.linking import clusters
 from reid_attn.gallery.tracks import apart, mean_vectors, tracks_of
 
@@ -125,3 +126,28 @@ def test_without_a_threshold(crowd):
 def test_an_empty_gallery_has_nobody_to_link(folder):
     with Gallery.open(folder) as gallery:
         assert gallery.link(threshold=0.5, apply=True) == []
+
+
+def test_copies_are_one_person_whatever_their_vector(folder):
+    """Of many equal vectors, the product with itself is above 1 for some, when it is rounded."""
+    above = 0
+    with Gallery.open(folder) as gallery:
+        fill(gallery, np.eye(DIMENSION)[:5], [1, 2, 1, 2, 3])
+        tracks = tracks_of(gallery.rows())
+    for seed in range(200):
+        vectors = np.random.default_rng(seed).normal(size=(5, 512))
+        vectors[1:3] = vectors[0]
+        units = fitting_rows(vectors, 512)
+        above += (units @ units.T).max() > 1
+        assert [c.tolist() for c in clusters(tracks, units, 0.9, False)] == [[0, 1, 2], [3], [4]]
+    assert above > 20
+
+
+@pytest.mark.parametrize("threshold", [np.nan, np.inf, -np.inf, 70, -1.01])
+def test_a_threshold_that_is_no_cosine_is_refused(folder, threshold):
+    with Gallery.open(folder) as gallery:
+        fill(gallery, np.eye(DIMENSION)[:2], [1, 2])
+        for act in (gallery.link, gallery.identify):
+            with pytest.raises(UsageError, match=r"is no cosine: give one from -1 to 1"):
+                act(threshold=threshold)
+        assert [row.person for row in gallery.rows()] == ["", ""]
