@@ -9,7 +9,7 @@ import pytest
 
 from reid_attn.data.images import decode, encode_jpeg
 from reid_attn.errors import DamagedError, DataError, DiskError, LockedError, UsageError
-from reid_attn.gallery import Gallery
+from reid_attn.gallery import Gallery, where
 from reid_attn.gallery.arrival import SECONDS_A_DAY
 from reid_attn.gallery.filters import EVERYTHING
 from reid_attn.gallery.local import connection as link
@@ -269,3 +269,62 @@ def test_the_scan_agrees_with_a_slow_twin(tmp_path):
 def test_nothing_to_look_for_is_found_nowhere(tmp_path):
     (tmp_path / "file").write_bytes(bytes(100))
     assert scan.scan(tmp_path, [])["found"] == []
+
+
+SECRETS = ("anna-elisabeth", "track T-81", "lives at elm street")
+
+
+@pytest.fixture
+def told(tmp_path):
+    """Three persons of two rows each; the first has a key, a track and an attribute to forget."""
+    folder = tmp_path / "told"
+    Gallery.create(folder, fingerprint="model-a", dimension=WIDE)
+    with Gallery.open(folder) as gallery:
+        gallery.add_vectors(
+            [drawn(f"{number}") for number in range(6)],
+            [SECRETS[0], SECRETS[0], "bert", "bert", "carl", "carl"],
+            [1] * 6,
+            [f"{number}.jpg" for number in range(6)],
+            [hashlib.sha256(b"%d" % number).digest() for number in range(6)],
+            tracks=[SECRETS[1], "", "2", "", "3", ""],
+            attributes=[{"note": SECRETS[2]}, {}, {"note": "tall"}, {}, {}, {}],
+        )
+        gallery.rows()
+    return folder
+
+
+def files_with(folder, text):
+    """The files that hold `text`."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.name for path in files if text.encode() in path.read_bytes()}
+
+
+@pytest.mark.parametrize("correct", [False, True])
+def test_no_text_comes_back_with_a_reader_that_was_open(told, correct):
+    for secret in SECRETS:
+        assert files_with(told, secret) == {link.NAME, "columns.cache"}
+    reader = Gallery.open(told)
+    reader.rows()
+    with Gallery.open(told) as gallery:
+        if correct:
+            gallery.rename(SECRETS[0], "Anna")
+        gallery.forget(SECRETS[0])
+    assert len(reader.search(drawn("3"), 6)) == 4
+    reader.close()
+    assert files_with(told, "bert") == {link.NAME, "columns.cache"}, "the reader wrote its cache"
+    for secret in SECRETS:
+        assert files_with(told, secret) == set()
+    assert not [n for n in range(2) if traces(told, [f"{n}"])]
+    with Gallery.open(told) as gallery:
+        assert [row.person for row in gallery.rows()] == ["bert", "bert", "carl", "carl"]
+        assert [row.row for row in gallery.rows(where(attributes={"note": "tall"}))] == [3]
+        assert gallery.verify() == 4
+
+
+def test_no_text_is_left_by_the_one_who_forgets(told):
+    with Gallery.open(told) as gallery:
+        gallery.rows()
+        gallery.forget(SECRETS[0])
+        gallery.rows()
+    for secret in SECRETS:
+        assert files_with(told, secret) == set()

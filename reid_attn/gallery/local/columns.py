@@ -36,9 +36,13 @@ class Words:
         codes = [places.setdefault(text, len(places)) for text in texts]
         return cls(list(places), np.array(codes, np.int32))
 
-    def take(self, chosen: Mask) -> "Words":
-        """The rows of `chosen` (N,)."""
-        return Words(self.words, self.codes[chosen])
+    def take(self, chosen: NDArray[Any]) -> "Words":
+        """The rows of `chosen`, without words that no row has: nothing of an erased one stays."""
+        codes = self.codes[chosen]
+        used = np.zeros(len(self.words), bool)
+        used[codes] = True
+        places = np.cumsum(used, dtype=np.int32) - np.int32(1)
+        return Words([self.words[place] for place in np.flatnonzero(used)], places[codes])
 
     def join(self, other: "Words") -> "Words":
         """The rows of both."""
