@@ -82,19 +82,23 @@ def append_line(path: Path, value: Mapping[str, Any]) -> None:
         raise DiskError(f"could not append to {path} ({error.strerror})") from error
 
 
-def append_after(path: Path, witness: Path, follow: Callable[[bytes], bytes], sync: bool) -> bytes:
+def append_after(
+    path: Path, witness: Path, follow: Callable[[bytes, bytes], bytes], sync: bool
+) -> bytes:
     """Append to `path` the line that `follow` makes of its last one; returns the new line.
 
     Only one process at a time is between reading the last line and appending; the others wait.
     They meet at the file `witness`, which then holds a copy of the line: it shows when the end of
-    `path` is missing. Lines are without their newline. With `sync` the line is on the disk.
+    `path` is missing, and `follow` is given its content too. It may be a line late, or cut, after a
+    kill. Lines are without their newline. With `sync` the line is on the disk.
     """
     try:
         with open(witness, "ab+", buffering=0) as lock, open(path, "ab+") as file:
             fcntl.flock(lock, fcntl.LOCK_EX)
             last, end = _last_line(file)
             file.truncate(end)  # what a killed process left of a line was never acknowledged
-            line = follow(last)
+            lock.seek(0)
+            line = follow(last, lock.read())
             try:
                 file.write(line + b"\n")
                 file.flush()

@@ -2,8 +2,9 @@
 
 A line says who did what, when, for which purpose and to which rows; never a name, a picture or a
 vector, so that it may outlive the persons it counts. A changed or lost line breaks the chain where
-it is; a lost end shows against `audit.head`, a copy of the last line. Whoever rewrites both files
-leaves no trace: keep the last hash elsewhere (`gallery verify` shows it).
+it is; a lost end shows against `audit.head`, a copy of the last line, from which the log goes on,
+so that the gap stays. Whoever rewrites both files leaves no trace: keep the last hash elsewhere
+(`gallery verify` shows it).
 """
 
 import getpass
@@ -28,8 +29,8 @@ def append(folder: Path, action: str, details: Mapping[str, Any], *, sync: bool)
     """Add a line to the log of `folder`; with `sync` it is on the disk when this returns."""
     told = act(action, details)
 
-    def follow(last: bytes) -> bytes:
-        number, previous = _place(last)
+    def follow(last: bytes, witness: bytes) -> bytes:
+        number, previous = _latest(last, witness)
         return _encoded(chained(number + 1, previous, told))
 
     storage.append_after(folder / NAME, folder / HEAD, follow, sync)
@@ -68,8 +69,7 @@ def problems(folder: Path) -> list[str]:
             found.append(f"line {place} of {NAME} cannot be read")
             number, previous = number + 1, ""
             continue
-        body = {key: value for key, value in line.items() if key != "hash"}
-        if _encoded(line) != text or line["hash"] != _digest(body):
+        if not _is_intact(line, text):
             found.append(f"line {place} of {NAME} was changed")
         elif line["line"] != number + 1:
             found.append(f"before line {place} of {NAME}, lines {number + 1} ff. are missing")
@@ -87,6 +87,15 @@ def _end_problem(folder: Path, number: int, last: bytes) -> list[str]:
     if witness is None or witness["line"] < number or _encoded(witness) == last:
         return []
     return [f"the end of {NAME} is not what was last written: it has had {witness['line']} lines"]
+
+
+def _latest(last: bytes, witness: bytes) -> tuple[int, str]:
+    """Number and hash of the line that was written last, which the log may have lost since."""
+    number, previous = _place(last)
+    copy = _parsed(witness)
+    if copy is None or not _is_intact(copy, witness) or copy["line"] < number:
+        return number, previous
+    return copy["line"], copy["hash"]
 
 
 def _place(last: bytes) -> tuple[int, str]:
@@ -121,6 +130,12 @@ def _parsed(text: bytes) -> dict[str, Any] | None:
         and isinstance(line.get("previous"), str)
     )
     return line if sound else None
+
+
+def _is_intact(line: Mapping[str, Any], text: bytes) -> bool:
+    """Whether `text` is how this line is written, with its hash."""
+    body = {key: value for key, value in line.items() if key != "hash"}
+    return _encoded(line) == text and line["hash"] == _digest(body)
 
 
 def _encoded(value: Mapping[str, Any]) -> bytes:

@@ -107,6 +107,48 @@ def test_after_damage_the_log_goes_on_and_the_damage_stays(log):
     assert audit.problems(log)[0] == f"line {LINES} of audit.jsonl cannot be read"
 
 
+@pytest.mark.parametrize("count", [1, 5, LINES])
+def test_a_lost_end_stays_noticed_when_the_log_goes_on(log, count):
+    put(log, content(log)[: LINES - count])
+    for _ in range(3):
+        audit.append(log, "search", {"rows": []}, sync=True)
+    first = LINES - count + 1
+    gap = f"before line {first} of audit.jsonl, lines {first} ff. are missing"
+    assert audit.problems(log) == [gap]
+
+
+def test_a_log_that_was_deleted_stays_noticed(log):
+    (log / audit.NAME).unlink()
+    audit.append(log, "search", {"rows": []}, sync=True)
+    assert audit.problems(log) == ["before line 1 of audit.jsonl, lines 1 ff. are missing"]
+    assert [line["line"] for line in audit.lines(log)] == [LINES + 1]
+
+
+def test_a_last_line_written_anew_stays_noticed(log):
+    lines = content(log)
+    forged = {**json.loads(lines[-1]), "rows": [99]}
+    del forged["hash"]
+    put(log, [*lines[:-1], audit._encoded({**forged, "hash": audit._digest(forged)}) + b"\n"])
+    audit.append(log, "search", {"rows": []}, sync=True)
+    sentence = f"line {LINES + 1} of audit.jsonl does not follow the line before it"
+    assert audit.problems(log) == [sentence]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda head: b"",
+        lambda head: head[:20],
+        lambda head: head.replace(b'"line":12', b'"line":92'),
+        lambda head: b'{"line":99,"hash":"","previous":""}',
+    ],
+)
+def test_a_copy_that_was_cut_or_damaged_does_not_matter(log, damage):
+    (log / audit.HEAD).write_bytes(damage((log / audit.HEAD).read_bytes()))
+    audit.append(log, "search", {"rows": []}, sync=True)
+    assert audit.problems(log) == []
+
+
 def test_names_and_vectors_are_in_no_line(folder, add_random):
     vectors = add_random(folder, 6)
     with Gallery.open(folder) as gallery:
