@@ -128,6 +128,7 @@ def _parsed(text: bytes) -> dict[str, Any] | None:
         and type(line.get("line")) is int
         and isinstance(line.get("hash"), str)
         and isinstance(line.get("previous"), str)
+        and isinstance(line.get("action"), str)
     )
     return line if sound else None
 

@@ -6,7 +6,7 @@ defence is the audit log, which holds its hash.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from hashlib import sha256
@@ -49,12 +49,7 @@ def export(store: Store, person: str, folder: Path) -> dict[str, Any]:
     rows = rows_of(store, person)
     numbers = [row.row for row in rows]
     vectors, thumbnails = store.vectors(numbers), store.thumbnails(numbers)
-    searches = [
-        line
-        for line in store.history()
-        if line["action"] == "search"
-        and any(set(answer["rows"]).intersection(numbers) for answer in line["answers"])
-    ]
+    searches = [line for line in store.history() if _found(line, set(numbers))]
     described = [
         {**_described(row), "vector": vector.tolist()}
         for row, vector in zip(rows, vectors, strict=True)
@@ -67,6 +62,15 @@ def export(store: Store, person: str, folder: Path) -> dict[str, Any]:
     store.record("export", {"rows": numbers})
     pictures = sum(picture is not None for picture in thumbnails)
     return {"rows": len(rows), "pictures": pictures, "searches": len(searches)}
+
+
+def _found(line: Mapping[str, Any], numbers: set[int]) -> bool:
+    """Whether a line of the audit log is of a search that returned one of these rows."""
+    try:
+        answers = line["answers"] if line["action"] == "search" else ()
+        return any(numbers.intersection(answer["rows"]) for answer in answers)
+    except (KeyError, TypeError):  # a damaged line: `verify` names it
+        return False
 
 
 def _erase(

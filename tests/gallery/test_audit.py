@@ -186,3 +186,27 @@ def test_without_its_line_there_is_no_change(folder, monkeypatch):
         with pytest.raises(DiskError):
             gallery.add_vectors(np.ones((1, DIMENSION)), ["a"], [1], ["a"], [bytes(32)])
         assert len(gallery) == 0
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"action": 7},
+        {"action": "search"},
+        {"action": "search", "answers": 7},
+        {"action": "search", "answers": [7]},
+        {"action": "search", "answers": [{"rows": [[1]]}]},
+    ],
+)
+def test_a_malformed_line_hides_no_other(folder, add_random, tmp_path, more):
+    vectors = add_random(folder, 3)
+    with Gallery.open(folder) as gallery:
+        gallery.search(vectors[0], 3)
+        line = {"line": 99, "previous": "", "hash": "", **more}
+        with (folder / audit.NAME).open("ab") as file:
+            file.write(audit._encoded(line) + b"\n")
+        gallery.search(vectors[0], 3)
+        assert gallery.export("person 0", tmp_path / "export")["searches"] == 2
+        with pytest.raises(DamagedError, match=r"line 4 of audit\.jsonl"):
+            gallery.verify()
