@@ -15,7 +15,7 @@ from reid_attn.gallery import Gallery
 from reid_attn.gallery.filters import EVERYTHING
 from reid_attn.gallery.local import migration, schema
 from reid_attn.gallery.local.connection import NAME
-from reid_attn.gallery.record import checksum
+from reid_attn.gallery.record import SCHEMA, checksum
 
 DIMENSION = 8
 ROWS = 5
@@ -176,17 +176,41 @@ def test_a_kill_before_the_end_leaves_the_old_gallery(old):
         assert gallery.stats().generation == 5
 
 
-def test_a_later_version_is_refused(old):
-    Gallery.open(old).close()
-    record = ("schema", "4")
-    connection = sqlite3.connect(old / NAME)
+def set_value(folder, key, value):
+    """Write a record of `meta` as a version of the package would."""
+    record = (key, json.dumps(value))
+    connection = sqlite3.connect(folder / NAME)
     with connection:
-        values = (record[1], checksum(record))
-        connection.execute("UPDATE meta SET value = ?, checksum = ? WHERE key = 'schema'", values)
-        connection.execute("CREATE TABLE more (value TEXT)")
+        statement = "INSERT OR REPLACE INTO meta VALUES (?, ?, ?)"
+        connection.execute(statement, (*record, checksum(record)))
     connection.close()
+
+
+LATER = [
+    lambda folder: None,
+    lambda folder: set_value(folder, "colour", "red"),
+    lambda folder: change(folder, "CREATE TABLE more (value TEXT)"),
+]
+
+
+@pytest.mark.parametrize("otherwise", LATER)
+def test_a_later_version_is_refused(old, otherwise):
+    Gallery.open(old).close()
+    set_value(old, "schema", SCHEMA + 1)
+    otherwise(old)
     with pytest.raises(MismatchError, match="later version"):
         Gallery.open(old)
+
+
+def test_a_gallery_that_became_a_later_version_meanwhile_is_not_written_to(old):
+    with Gallery.open(old) as gallery:
+        gallery.rows()
+        set_value(old, "schema", SCHEMA + 1)
+        with pytest.raises(MismatchError, match="later version"):
+            gallery.remove([1])
+    set_value(old, "schema", SCHEMA)
+    with Gallery.open(old) as gallery:
+        assert gallery.verify() == ROWS
 
 
 def test_the_second_version_gets_what_the_third_added(tmp_path, empty):
@@ -196,10 +220,8 @@ def test_the_second_version_gets_what_the_third_added(tmp_path, empty):
         for statement in schema.ADDED:
             kind, name = statement.split()[1:3]
             connection.execute(f"DROP {kind} IF EXISTS {name}")
-        record = ("schema", "2")
-        values = (record[1], checksum(record))
-        connection.execute("UPDATE meta SET value = ?, checksum = ? WHERE key = 'schema'", values)
     connection.close()
+    set_value(folder, "schema", 2)
     with Gallery.open(folder) as gallery:
         assert (gallery.stats().schema, gallery.store.corrections()) == (3, [])
         assert [line["action"] for line in gallery.store.history()] == ["create", "migrate"]

@@ -8,21 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import UsageError
+from ...errors import MismatchError, UsageError
 from ..contract import Vectors
-from ..record import Meta, Row, checksum
+from ..record import SCHEMA, Meta, Row, checksum
 from .connection import Connection
 
 COLUMNS = tuple(field.name for field in fields(Row))
 
 
 def read_values(connection: Connection) -> dict[str, Any]:
-    """The records of `meta`, their checksums verified."""
+    """The records of `meta`, their checksums verified; `MismatchError` of a later version."""
     values = {}
     for key, value, recorded in connection.execute("SELECT * FROM meta"):
         if checksum((key, value)) != recorded:
             raise connection.damaged(f"the entry {key!r} of table 'meta'")
         values[key] = json.loads(value)
+    if values.get("schema", 0) > SCHEMA:
+        raise MismatchError(
+            f"{connection.path} was written by a later version of reid_attn: update this one"
+        )
     return values
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ... import storage
-from ...errors import DamagedError, DiskError, LockedError, UsageError
+from ...errors import DamagedError, DiskError, LockedError, MismatchError, UsageError
 from .. import audit
 from ..contract import Correction, Erasure, Found, Label, Summary, Vectors
 from ..copying import Content
@@ -97,7 +97,7 @@ class LocalStore:
             return
         try:
             self._lookup.save()
-        except LockedError:
+        except (LockedError, MismatchError):
             pass  # somebody is writing, and what is here would be old at once
         except (DamagedError, DiskError) as error:
             warnings.warn(f"the index will be built again: {error}", stacklevel=3)
