@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ...errors import DamagedError, DiskError, LockedError, ReidError, UsageError
+from ...errors import DamagedError, DataError, DiskError, LockedError, ReidError, UsageError
 
 NAME = "gallery.sqlite"
 BUSY_SECONDS = 60  # SQLite lets no queue form: among busy writers one may be unlucky for long
@@ -30,6 +30,10 @@ PRAGMAS: tuple[tuple[str, str, int | str], ...] = (
 """Name, what is set, and what must read back. All but the journal mode last for one connection."""
 
 
+_MISUSE = (sqlite3.ProgrammingError, sqlite3.InterfaceError)
+_NOT_STORABLE = (sqlite3.IntegrityError, sqlite3.DataError, UnicodeEncodeError, OverflowError)
+
+
 class Connection:
     """One connection; `execute` is called inside a `transaction`."""
 
@@ -42,8 +46,9 @@ class Connection:
 
     def close(self) -> None:
         """Close; the last one to close folds the write-ahead log into the file."""
+        with self.explained():
+            self._sqlite.close()
         self.closed = True
-        self._sqlite.close()
 
     def copy_to(self, other: "Connection") -> None:
         """Make `other` a copy of this database as it is now."""
@@ -66,11 +71,12 @@ class Connection:
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """Inside, nobody is waited for: what is locked is `LockedError` now."""
-        self._sqlite.execute("PRAGMA busy_timeout = 0")
-        try:
-            yield
-        finally:
-            self._sqlite.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
+        with self.explained():
+            self._sqlite.execute("PRAGMA busy_timeout = 0")
+            try:
+                yield
+            finally:
+                self._sqlite.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         """One statement."""
@@ -118,11 +124,19 @@ class Connection:
         """Errors of SQLite as errors of the project."""
         try:
             yield
-        except (sqlite3.Error, UnicodeDecodeError) as error:  # of a damaged name in its message
-            raise self._meaning(str(error)) from error
+        except (sqlite3.Error, UnicodeError, OverflowError) as error:
+            raise self._meaning(error) from error
 
-    def _meaning(self, text: str) -> ReidError:
-        """By SQLite's fixed texts, since Python has its error codes only from 3.11 on."""
+    def _meaning(self, error: Exception) -> ReidError:
+        """By type, and SQLite's fixed texts: Python has its error codes only from 3.11 on."""
+        text = str(error)
+        if isinstance(error, _MISUSE):
+            return UsageError(
+                f"{self.path} cannot be used like this ({text}): open one gallery per process and "
+                "thread, and use it until it is closed"
+            )
+        if isinstance(error, _NOT_STORABLE) and "UNIQUE" not in text:  # our numbers are, if sound
+            return DataError(f"{self.path} cannot hold this ({text}): nothing was changed")
         if "locked" in text:
             return LockedError(
                 f"{self.path} has been in use for {BUSY_SECONDS} s, last written by "
