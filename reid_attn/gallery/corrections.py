@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ..errors import UsageError
 from .contract import Correction, Store
-from .persons import key_after, named_rows, taken_keys
+from .persons import NewKeys, named_rows
 from .privacy import rows_of
 from .record import Row, camera_number, person_name, track_number
 
@@ -49,7 +49,7 @@ def split(
     if len(chosen) == len(theirs):
         raise UsageError(f"these are all rows of {person!r}: nothing would be left of him")
     if to is None:
-        label = key_after(min(chosen), taken_keys(store)), ""
+        label = NewKeys(store).after(min(chosen)), ""
     else:
         key = person_name(to)
         label = key, _name(named_rows(store, [key]))

@@ -16,7 +16,7 @@ from . import adding, pictures
 from .contract import Embedder, Store, Vectors
 from .filters import LIVE, Where
 from .linking import clusters, needed_threshold
-from .persons import key_after, taken_keys
+from .persons import NewKeys
 from .pictures import Hashed, Progress
 from .ranking import ranked
 from .record import Entry, Row
@@ -150,11 +150,10 @@ def _new_keys(
     store: Store, tracks: Sequence[Track], vectors: Vectors, threshold: float, once: bool
 ) -> list[str]:
     """Keys for tracks of nobody known: one for each cluster."""
-    taken, keys = taken_keys(store), [""] * len(tracks)
+    new, keys = NewKeys(store), [""] * len(tracks)
     for number, places in enumerate(clusters(tracks, vectors, threshold, once), start=1):
         rows = [row for place in places for row in tracks[place].rows]
-        key = key_after(min(rows), taken) if rows else f"new-{number}"
-        taken.add(key)
+        key = new.after(min(rows)) if rows else f"new-{number}"
         for place in places:
             keys[place] = key
     return keys

@@ -16,7 +16,7 @@ from scipy.spatial.distance import squareform
 from ..errors import UsageError
 from .contract import Store, Vectors
 from .filters import Where
-from .persons import key_after, taken_keys
+from .persons import NewKeys
 from .tracks import Track, apart, mean_vectors, tracks_of
 
 MOST_TRACKS = 20_000  # the distances of all pairs are held in memory: 1.6 GB
@@ -46,12 +46,11 @@ def link(
     generation, limit = store.meta().generation, needed_threshold(store, threshold)
     tracks = tracks_of([row for row in store.rows(where) if not row.person])
     vectors = mean_vectors(store, tracks) if tracks else np.empty((0, 0), np.float32)
-    taken, found = taken_keys(store), []
+    keys, found = NewKeys(store), []
     for places in clusters(tracks, vectors, limit, once):
         if len(places) > 1:
             group = tuple(tracks[place] for place in places)
-            person = key_after(min(row for track in group for row in track.rows), taken)
-            taken.add(person)
+            person = keys.after(min(row for track in group for row in track.rows))
             found.append(Group(person, group, *_likeness(vectors[places])))
     if apply:
         rows = {row: (g.person, "") for g in found for track in g.tracks for row in track.rows}

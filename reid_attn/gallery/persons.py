@@ -1,14 +1,11 @@
 """Keys of persons: who is there, and what a new one is called."""
 
 import itertools
-import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from .contract import Store
 from .filters import EVERYTHING, Where
 from .record import Row
-
-_NEW = re.compile(r"p-\d{6,}", re.ASCII)
 
 
 def named_rows(store: Store, persons: Iterable[str]) -> list[Row]:
@@ -16,19 +13,23 @@ def named_rows(store: Store, persons: Iterable[str]) -> list[Row]:
     return store.rows(Where(persons=frozenset(persons), expired=None))
 
 
-def taken_keys(store: Store) -> set[str]:
-    """The keys like `p-000123` that rows have, or had before a correction that can be undone."""
-    keys = {row.person for row in store.rows(EVERYTHING)}
-    for correction in store.corrections():
-        for labels in correction.rows.values():
-            keys.update(person for person, _ in labels)
-    return {key for key in keys if _NEW.fullmatch(key)}
+class NewKeys:
+    """Keys for new persons, such as `p-000123-45`: after the first row, and the generation.
 
-
-def key_after(row: int, taken: Collection[str]) -> str:
-    """The key of a new person who was first seen in `row`: `p-000123`, or the next that is free.
-
-    No row has the number of another, ever, so that no key comes back for somebody else.
+    A row that once showed somebody who was forgotten may still be there, and nothing else of him,
+    not even his key. But no generation comes back, so that no key does for somebody else.
     """
-    keys = (f"p-{number:06d}" for number in itertools.count(row))
-    return next(key for key in keys if key not in taken)
+
+    def __init__(self, store: Store) -> None:
+        self._generation = store.meta().generation
+        self._taken = {row.person for row in store.rows(EVERYTHING)}  # people choose keys too
+        for correction in store.corrections():
+            for labels in correction.rows.values():
+                self._taken.update(person for person, _ in labels)
+
+    def after(self, row: int) -> str:
+        """The key of a new person who was first seen in `row`."""
+        keys = (f"p-{row:06d}-{number}" for number in itertools.count(self._generation))
+        found = next(key for key in keys if key not in self._taken)
+        self._taken.add(found)
+        return found

@@ -76,12 +76,12 @@ def test_identify_what_is_there(reid, people):
     found = told(reid("identify", people, "--threshold", 0.8, "--json"))["identities"]
     assert [(i["camera"], i["track"], i["rows"], i["person"], i["new"]) for i in found] == [
         (2, "7", [4], "anna", False),
-        (2, "8", [5], "p-000005", True),
-        (3, "9", [6], "p-000005", True),
+        (2, "8", [5], "p-000005-2", True),
+        (3, "9", [6], "p-000005-2", True),
     ]
-    assert persons(people)[3:] == ["anna", "p-000005", "p-000005"]
+    assert persons(people)[3:] == ["anna", "p-000005-2", "p-000005-2"]
     line = reid("undo", people, "--list")[1]
-    assert "identify, 3 rows: nobody → anna, nobody → p-000005" in line
+    assert "identify, 3 rows: nobody → anna, nobody → p-000005-2" in line
     assert "undone:" in reid("undo", people)[1]
     assert persons(people)[3:] == ["", "", ""]
 
@@ -100,7 +100,7 @@ def test_identify_new_pictures(reid, people, tmp_path):
     (folder / "x.jpg").write_bytes(b"c")
     output = reid("identify", people, folder / "x.jpg", "--camera", 5, "--threshold", 0.8)[1]
     assert "x.jpg" in output
-    assert "p-000009 (new)" in output
+    assert "p-000009-5 (new)" in output
 
 
 def test_identify_a_table(reid, people, tmp_path):
@@ -119,20 +119,20 @@ def test_link(reid, people):
     found = told(reid("link", people, "--threshold", 0.8, "--json"))
     (group,) = found["groups"]
     assert not found["applied"]
-    assert (group["person"], [t["rows"] for t in group["tracks"]]) == ("p-000005", [[5], [6]])
+    assert (group["person"], [t["rows"] for t in group["tracks"]]) == ("p-000005-2", [[5], [6]])
     output = reid("link", people, "--threshold", 0.8)[1]
     assert "2 tracks would be linked to 1 persons; --apply does it" in output
     assert persons(people)[4:] == ["", ""]
     assert "0 tracks" in reid("link", people, "--threshold", 0.8, "--camera", 2)[1]
     assert "were linked" in reid("link", people, "--threshold", 0.8, "--apply")[1]
-    assert persons(people)[4:] == ["p-000005", "p-000005"]
+    assert persons(people)[4:] == ["p-000005-2", "p-000005-2"]
 
 
 def test_corrections(reid, people):
     answer = told(reid("split", people, "anna", "--tracks", "1:2", "--json"))
-    assert answer == {"person": "p-000002"}
-    assert persons(people)[:3] == ["anna", "p-000002", "bert"]
-    assert "1 rows show bert now" in reid("merge", people, "bert", "p-000002")[1]
+    assert answer == {"person": "p-000002-2"}
+    assert persons(people)[:3] == ["anna", "p-000002-2", "bert"]
+    assert "1 rows show bert now" in reid("merge", people, "bert", "p-000002-2")[1]
     assert "bert is called 'Bert B.' now" in reid("rename", people, "bert", "Bert B.")[1]
     assert "has no name" in reid("rename", people, "bert", "")[1]
     (undone,) = [told(reid("undo", people, "--json"))["undone"]]

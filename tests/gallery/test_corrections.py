@@ -34,16 +34,24 @@ def test_a_merge_keeps_the_first_with_his_name(gallery):
 
 
 def test_a_split_makes_a_person_with_a_key_of_his_first_row(gallery):
-    assert gallery.split("person 1", rows=[10, 6]) == "p-000006"
-    assert rows_of(gallery, "p-000006") == [6, 10]
+    assert gallery.split("person 1", rows=[10, 6]) == "p-000006-2"
+    assert rows_of(gallery, "p-000006-2") == [6, 10]
     assert rows_of(gallery, "person 1") == [2]
-    assert gallery.split("p-000006", rows=[10]) == "p-000010"
+    assert gallery.split("p-000006-2", rows=[10]) == "p-000010-3"
 
 
 def test_a_key_is_not_given_to_a_second_person(gallery):
-    gallery.split("person 1", rows=[6, 10])
-    gallery.split("p-000006", rows=[6], to="person 1")
-    assert gallery.split("person 1", rows=[6]) == "p-000007"
+    gallery.split("person 0", rows=[5], to="p-000006-3")
+    assert gallery.split("person 1", rows=[6, 10]) == "p-000006-4"
+    gallery.split("p-000006-4", rows=[6], to="person 1")
+    assert gallery.split("person 1", rows=[6]) == "p-000006-5"
+
+
+def test_a_key_of_who_was_forgotten_does_not_come_back_with_his_first_row(gallery):
+    key = gallery.split("person 1", rows=[6, 10])
+    gallery.split(key, rows=[6], to="person 2")
+    gallery.forget(key)
+    assert gallery.split("person 2", rows=[6]) not in (key, "person 2")
 
 
 def test_a_split_to_somebody_who_is_there_takes_his_name(gallery):
@@ -57,8 +65,8 @@ def test_a_split_by_track(folder):
         vectors, digests = np.eye(8)[:4], [bytes([n]) * 32 for n in range(4)]
         tracks, sources = ["7", "7", "8", "7"], [f"{n}.jpg" for n in range(4)]
         gallery.add_vectors(vectors, ["anna"] * 4, [1, 1, 1, 2], sources, digests, tracks=tracks)
-        assert gallery.split("anna", tracks=[(1, "7")]) == "p-000001"
-        assert rows_of(gallery, "p-000001") == [1, 2]
+        assert gallery.split("anna", tracks=[(1, "7")]) == "p-000001-2"
+        assert rows_of(gallery, "p-000001-2") == [1, 2]
         with pytest.raises(UsageError, match="no track '7' of camera 1"):
             gallery.split("anna", tracks=[(1, "7")])
 
@@ -136,7 +144,7 @@ def test_everything_can_be_undone_step_by_step(gallery):
         lambda: gallery.rename("person 0", "Anna"),
         lambda: gallery.merge("person 0", "person 1"),
         lambda: gallery.split("person 0", rows=[2, 5]),
-        lambda: gallery.rename("p-000002", "Bert"),
+        lambda: gallery.rename("p-000002-4", "Bert"),
     ):
         act()
         states.append(labels(gallery))

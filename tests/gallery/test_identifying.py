@@ -57,10 +57,10 @@ def test_the_known_and_the_new(gallery):
     found = gallery.identify(threshold=0.8)
     assert told(found) == [
         ("anna", "Anna A.", False, 0.9),
-        ("p-000004", "", True, 0.6),
-        ("p-000005", "", True, 0.0),
+        ("p-000004-4", "", True, 0.6),
+        ("p-000005-4", "", True, 0.0),
     ]
-    assert [row.person for row in gallery.rows()][2:] == ["anna", "p-000004", "p-000005"]
+    assert [row.person for row in gallery.rows()][2:] == ["anna", "p-000004-4", "p-000005-4"]
     assert gallery.rows()[2].name == "Anna A."
     assert gallery.identify(threshold=0.8) == []
     assert gallery.undo().action == "identify"
@@ -85,7 +85,7 @@ def test_a_track_is_named_as_a_whole_by_its_mean(gallery):
 
 def test_new_pictures_of_one_stranger_are_one_person(gallery):
     fill(gallery, [(CARL, None, camera, "", None) for camera in (2, 3)])
-    assert [i.person for i in gallery.identify(threshold=0.9)] == ["p-000003"] * 2
+    assert [i.person for i in gallery.identify(threshold=0.9)] == ["p-000003-4"] * 2
 
 
 def test_two_at_one_time_are_two(gallery):
@@ -102,7 +102,7 @@ def test_two_at_one_time_are_two(gallery):
     found = gallery.identify(threshold=0.5, dry_run=True)
     assert [i.person for i in found] == ["bert", "anna"]
     found = gallery.identify(threshold=0.8, dry_run=True)
-    assert [(i.person, i.new) for i in found] == [("p-000003", True), ("anna", False)]
+    assert [(i.person, i.new) for i in found] == [("p-000003-4", True), ("anna", False)]
     assert found[0].score == pytest.approx(unsure[1])
     assert {row.person for row in gallery.rows()} == {"anna", "bert", ""}
 
@@ -111,7 +111,7 @@ def test_who_was_seen_elsewhere_at_that_moment_cannot_be_here(gallery):
     """Anna is in track 1 of camera 1 at the moment 0."""
     fill(gallery, [(ANNA, None, 1, "9", 0.0), (ANNA, None, 1, "10", 1.0)])
     found = gallery.identify(threshold=0.9)
-    assert [i.person for i in found] == ["p-000003", "anna"]
+    assert [i.person for i in found] == ["p-000003-4", "anna"]
 
 
 def test_the_rest_of_a_named_track_may_be_the_same_person(gallery):
@@ -122,7 +122,7 @@ def test_the_rest_of_a_named_track_may_be_the_same_person(gallery):
 def test_once_per_camera(gallery):
     fill(gallery, [(ANNA, None, 1, "9", 50.0), (ANNA, None, 2, "9", 50.0)])
     found = gallery.identify(threshold=0.9, once_per_camera=True)
-    assert [i.person for i in found] == ["p-000003", "anna"]
+    assert [i.person for i in found] == ["p-000003-4", "anna"]
 
 
 def test_the_assignment_beside_a_slow_twin(folder):
@@ -151,7 +151,7 @@ def test_of_nobody_known_all_are_new(folder):
         assert gallery.identify(threshold=0.5) == []
         fill(gallery, [(ANNA, None, 1, "", None), (BERT, None, 1, "", None)])
         found = gallery.identify(threshold=0.5)
-    assert told(found) == [("p-000001", "", True, None), ("p-000002", "", True, None)]
+    assert told(found) == [("p-000001-2", "", True, None), ("p-000002-2", "", True, None)]
 
 
 def test_new_pictures_are_added_and_named(folder, embedder, pictures):
@@ -168,8 +168,8 @@ def test_new_pictures_are_added_and_named(folder, embedder, pictures):
         assert len(planned) == 2
         assert len(gallery) == 2
         found = gallery.identify([first, second, named], threshold=0.99)
-        assert [i.person for i in found] == ["anna", "p-000004"]
-        assert [row.person for row in gallery.rows()] == ["anna", "", "anna", "p-000004", "dora"]
+        assert [i.person for i in found] == ["anna", "p-000004-4"]
+        assert [row.person for row in gallery.rows()] == ["anna", "", "anna", "p-000004-4", "dora"]
         assert gallery.identify([first, second, named], threshold=0.99) == []
         assert gallery.identify([first, second], threshold=0.99, dry_run=True) == []
 

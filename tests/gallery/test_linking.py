@@ -86,10 +86,10 @@ def test_a_proposal_changes_nothing_and_applying_it_can_be_undone(crowd):
     assert sorted([t.rows[0] for t in g.tracks] for g in groups) == [
         (np.flatnonzero(persons == person) + 1).tolist() for person in range(5)
     ]
-    assert [group.person for group in groups] == [f"p-{n:06d}" for n in range(1, 6)]
+    assert [group.person for group in groups] == [f"p-{n:06d}-2" for n in range(1, 6)]
     assert all(0.9 < group.weakest <= group.likeness <= 1.0001 for group in groups)
     assert gallery.link(threshold=0.9, apply=True) == groups
-    assert [row.person for row in gallery.rows()] == [f"p-{p + 1:06d}" for p in persons]
+    assert [row.person for row in gallery.rows()] == [f"p-{p + 1:06d}-2" for p in persons]
     assert gallery.link(threshold=0.9, apply=True) == []
     assert gallery.undo().action == "link"
     assert {row.person for row in gallery.rows()} == {""}
@@ -151,3 +151,20 @@ def test_a_threshold_that_is_no_cosine_is_refused(folder, threshold):
             with pytest.raises(UsageError, match=r"is no cosine: give one from -1 to 1"):
                 act(threshold=threshold)
         assert [row.person for row in gallery.rows()] == ["", ""]
+
+
+def test_the_key_of_a_forgotten_person_is_given_to_nobody(crowd):
+    gallery, _ = crowd
+    given = set()
+    for _ in range(4):
+        (group, *_) = gallery.link(threshold=0.9, apply=True)
+        assert group.person not in given
+        given.add(group.person)
+        gallery.undo()
+    gallery.link(threshold=0.9, apply=True)
+    key = gallery.rows()[0].person
+    gallery.forget(key)
+    given |= {key, *(row.person for row in gallery.rows())}
+    gallery.undo()
+    assert {row.person for row in gallery.rows()} == {""}
+    assert not given & {identity.person for identity in gallery.identify(threshold=0.9)}

@@ -22,7 +22,7 @@ def add_actions(actions: Subparsers) -> None:
         "merge",
         _merge,
         "Let all pictures of other persons show one, who keeps key and name.",
-        "reid-attn gallery merge people anna p-000123 p-000130",
+        "reid-attn gallery merge people anna p-000123-45 p-000130-45",
     )
     parser.add_argument("person", metavar="PERSON", help="the key of who they all are")
     parser.add_argument("others", nargs="+", metavar="OTHER", help="keys of who they seemed to be")
@@ -47,7 +47,7 @@ def add_actions(actions: Subparsers) -> None:
         "rename",
         _rename,
         "Change what people call a person; the key stays.",
-        'reid-attn gallery rename people p-000123 "Anna, red coat"',
+        'reid-attn gallery rename people p-000123-45 "Anna, red coat"',
     )
     parser.add_argument("person", metavar="PERSON", help="the key of the person")
     parser.add_argument("name", metavar="NAME", help="the name; '' for none")
@@ -129,7 +129,7 @@ def _told(correction: "Correction") -> dict[str, Any]:
 
 
 def _line(correction: "Correction") -> str:
-    """`7  2026-05-01 12:30 UTC  merge, 3 rows: p-000123 → anna`."""
+    """`7  2026-05-01 12:30 UTC  merge, 3 rows: p-000123-45 → anna`."""
     from ...reports.ranked_lists import printable
 
     moment = datetime.fromtimestamp(correction.at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
