@@ -73,7 +73,8 @@ def undoable(store: Store) -> list[Correction]:
 def undo(store: Store, number: int | None = None) -> Correction:
     """Take back a correction, by default the newest; returns it. This is itself recorded.
 
-    `UsageError` when there is none of that number, or when a later one changed the same rows.
+    `UsageError` when there is none of that number, or when a later one changed the same rows or
+    gave one of their persons another name, since nobody may have two.
     """
     generation = store.meta().generation
     standing = undoable(store)
@@ -89,14 +90,26 @@ def undo(store: Store, number: int | None = None) -> Correction:
     place = numbers.index(number)
     undone = standing[place]
     for later in reversed(standing[:place]):
-        if shared := later.rows.keys() & undone.rows.keys():
+        if overtaken := _overtaken(undone, later):
             raise UsageError(
-                f"correction {number} cannot be undone: row {min(shared)} was changed later, by "
-                f"correction {later.number} ({later.action}); undo that one first"
+                f"correction {number} cannot be undone: {overtaken} later, by correction "
+                f"{later.number} ({later.action}); undo that one first"
             )
     before = {row: labels[0] for row, labels in undone.rows.items()}
     store.relabel(before, "undo", as_of=generation, undoes=number)
     return undone
+
+
+def _overtaken(undone: Correction, later: Correction) -> str:
+    """What a later correction did that keeps this one from being undone; empty for nothing."""
+    if shared := later.rows.keys() & undone.rows.keys():
+        return f"row {min(shared)} was changed"
+    restored = {before for before, _ in undone.rows.values()}
+    persons = {person for person, _ in restored} - {""}
+    for label in (after for _, after in later.rows.values()):
+        if label[0] in persons and label not in restored:
+            return f"rows of {label[0]!r} were called {label[1]!r}"
+    return ""
 
 
 def _standing(corrections: Sequence[Correction]) -> list[Correction]:

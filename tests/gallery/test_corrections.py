@@ -181,6 +181,33 @@ def test_after_a_later_change_of_the_same_rows_it_is_refused(gallery):
     assert rows_of(gallery, "person 1") == [2, 6, 10]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (lambda g: g.rename("person 0", "Anna"), lambda g: g.merge("person 0", "person 1")),
+        (lambda g: g.split("person 0", rows=[5]), lambda g: g.rename("person 0", "Anna")),
+        (
+            lambda g: [g.rename("person 0", "Anna"), g.merge("person 1", "person 0")],
+            lambda g: g.split("person 2", rows=[3], to="person 0"),
+        ),
+    ],
+)
+def test_nobody_gets_two_names_by_an_undo(gallery, first, second):
+    first(gallery)
+    number, before = gallery.undoable()[0].number, labels(gallery)
+    second(gallery)
+    later, after = gallery.undoable()[0].number, labels(gallery)
+    sentence = rf"rows of 'person 0' were called '(Anna)?' later, by correction {later} .*that one"
+    with pytest.raises(UsageError, match=sentence):
+        gallery.undo(number)
+    assert labels(gallery) == after
+    gallery.undo(later)
+    assert labels(gallery) == before
+    gallery.undo(number)
+    known = set(labels(gallery).values())
+    assert len({person for person, _ in known}) == len(known)
+
+
 @pytest.mark.parametrize("undone", [False, True])
 def test_only_what_stands_can_be_undone(gallery, undone):
     gallery.merge("person 0", "person 1")
