@@ -2,16 +2,25 @@
 
 import os
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from hashlib import sha256
 
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from .record import Entry, Meta, Row, checksum
 
 SECONDS_A_DAY = 86_400
 
 
 def arrived(number: int, entry: Entry, meta: Meta, now: int) -> Row:
-    """The row that an entry becomes at the moment `now`, in the generation after `meta`."""
+    """The row that an entry becomes at the moment `now`, in the generation after `meta`.
+
+    `UsageError` after the end of the gallery, from when on nothing in it is found.
+    """
+    if meta.until is not None and meta.until <= now:
+        end = datetime.fromtimestamp(meta.until, timezone.utc).isoformat()
+        raise UsageError(
+            f"this gallery ended at {end}, and nothing that is added would be found: make a new one"
+        )
     thumbnail = entry.thumbnail
     ends = [meta.until, None if meta.keep_days is None else now + meta.keep_days * SECONDS_A_DAY]
     return Row(

@@ -26,6 +26,8 @@ from .results import Answer, Calibration, Grouping, Hit, Stats, figures
 from .sightings import Sighting
 
 KEEP_DAYS = 30
+MOST_DAYS = 36_525  # a hundred years
+LAST_MOMENT = 253_402_300_799  # of the year 9999, the last that dates can tell
 
 
 class Gallery:
@@ -61,7 +63,14 @@ class Gallery:
         """
         if dimension < 1 or (keep_days is not None and keep_days < 1):
             raise UsageError("a gallery needs a dimension, and keep_days if given, of at least 1")
+        if keep_days is not None and keep_days > MOST_DAYS:
+            raise UsageError(
+                f"pictures cannot be kept for {keep_days:,} days: give at most {MOST_DAYS:,}, or "
+                "none for no limit"
+            )
         end = seconds(until)
+        if end is not None and not 0 <= end <= LAST_MOMENT:
+            raise UsageError(f"a gallery cannot end at {until!r}: give a moment from 1970 to 9999")
         meta = Meta(
             fingerprint=fingerprint,
             dimension=dimension,

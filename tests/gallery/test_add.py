@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reid_attn.errors import DataError, UsageError
 from reid_attn.gallery import Gallery, where
 from reid_attn.gallery import pictures as pictures_room
+from reid_attn.gallery.local import records
 
 DIMENSION = 8
 
@@ -222,3 +223,15 @@ def test_refuses_what_would_not_come_back(folder, column, value, sentence):
         with pytest.raises(DataError, match=sentence):
             gallery.add_vectors(np.ones((1, DIMENSION)), **{**columns, column: [value]})
         assert (len(gallery), gallery.stats().generation) == (0, 1)
+
+
+def test_after_its_end_a_gallery_takes_nothing(tmp_path, monkeypatch):
+    Gallery.create(tmp_path / "a", fingerprint="a", dimension=DIMENSION, until="2100-01-01")
+    with Gallery.open(tmp_path / "a") as gallery:
+        assert add_one(gallery, "anna") == 1
+        monkeypatch.setattr(records, "now", lambda: 4_102_444_800)
+        for _ in range(2):
+            with pytest.raises(UsageError, match=r"ended at 2100-01-01T00:00:00\+00:00"):
+                add_one(gallery, "anna")
+        assert len(gallery) == 1
+        assert gallery.verify() == 1

@@ -82,6 +82,15 @@ def place(tmp_path):
     return place
 
 
+def test_after_its_end_a_gallery_takes_nothing(tmp_path):
+    place = f"milvus:{tmp_path}/past.db/past"
+    Gallery.create(place, fingerprint="model-a", dimension=DIMENSION, until="2020-01-01")
+    with Gallery.open(place) as gallery:
+        with pytest.raises(UsageError, match=r"ended at 2020-01-01T00:00:00\+00:00"):
+            add(gallery, [described(0, np.random.default_rng(0))])
+        assert gallery.verify() == 0
+
+
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(chosen=st.fixed_dictionaries(optional), k=st.integers(1, 70), seed=st.integers(0, 1000))
 def test_filters_agree_with_a_loop(people, chosen, k, seed):

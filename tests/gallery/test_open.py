@@ -42,6 +42,24 @@ def test_refuses_a_gallery_that_can_hold_nothing(tmp_path, options):
     assert not (tmp_path / "people").exists()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"keep_days": 36_526}, {"keep_days": 10**20}, {"until": -1}, {"until": 1e300}],
+)
+def test_refuses_an_end_that_no_calendar_has(tmp_path, options):
+    with pytest.raises(UsageError, match=r"give at most 36,525|from 1970 to 9999"):
+        Gallery.create(tmp_path / "people", fingerprint="model-a", dimension=4, **options)
+    assert not (tmp_path / "people").exists()
+
+
+@pytest.mark.parametrize("options", [{"keep_days": 36_525}, {"until": "9999-12-31T23:59:59"}])
+def test_the_latest_end_can_be_used(tmp_path, options):
+    Gallery.create(tmp_path / "people", fingerprint="model-a", dimension=8, **options)
+    with Gallery.open(tmp_path / "people") as gallery:
+        gallery.add_vectors(np.ones((1, 8)), ["a"], [1], ["a"], [bytes(32)])
+        assert gallery.verify() == len(gallery.rows()) == 1
+
+
 def test_a_folder_without_gallery_stays_as_it_was(tmp_path):
     with pytest.raises(UsageError, match="gallery create"):
         Gallery.open(tmp_path / "nothing")
