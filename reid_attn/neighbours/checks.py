@@ -12,6 +12,7 @@ Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+_LARGEST = int(np.iinfo(np.int64).max)
 _LENGTH_TOLERANCE = 1e-3
 
 
@@ -29,12 +30,13 @@ class Stored(Protocol):
 
 
 def checked_ids(ids: ArrayLike) -> Ids:
-    """`ids` (N,) as int64; `DataError` for anything but integers from 0."""
+    """`ids` (N,) as int64; `DataError` for anything but integers from 0 that fit into it."""
     labels = np.asarray(ids)
     if labels.size == 0:
         labels = labels.astype(np.int64)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu" or (labels < 0).any():
-        raise DataError("ids must be one row of integers from 0")
+    whole = labels.ndim == 1 and labels.dtype.kind in "iu"
+    if not whole or (labels < 0).any() or (labels > _LARGEST).any():
+        raise DataError(f"ids must be one row of integers from 0 to {_LARGEST}")
     return np.ascontiguousarray(labels, dtype=np.int64)
 
 

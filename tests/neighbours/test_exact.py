@@ -199,6 +199,8 @@ def test_bad_vectors_are_refused(vectors: np.ndarray, message: str) -> None:
         ([10, -1], "integers from 0"),
         ([1.5, 2.5], "integers from 0"),
         ([[10, 11]], "integers from 0"),
+        (np.array([10, 2**63], np.uint64), "integers from 0 to 9223372036854775807"),
+        ([10, 2**70], "integers from 0"),
         ([10], "1 ids for 2 vectors"),
     ],
 )
