@@ -9,9 +9,9 @@ from datetime import datetime, timezone
 from ..errors import DataError
 from .record import Attributes, attributes_text, camera_number, person_name
 
-Moment = float | str
-"""Seconds since 1970 in UTC, or ISO 8601 such as `2026-05-01T12:30:00+02:00` (UTC if it says no
-zone)."""
+Moment = float | str | datetime
+"""Seconds since 1970 in UTC, or ISO 8601 such as `2026-05-01T12:30:00+02:00`, or what it reads as
+(UTC if it says no zone)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,20 +66,37 @@ def seconds(moment: Moment | None) -> float | None:
     if moment is None or moment == "":
         return None
     try:
-        number = float(moment)
-    except ValueError:
-        number = _from_iso(str(moment))
+        number = _of_text(moment) if isinstance(moment, str) else _of_plain(moment)
+    except (ValueError, TypeError, OverflowError):
+        number = math.nan
     if not math.isfinite(number):
-        raise DataError(f"{moment!r} is not a moment: use seconds since 1970 or ISO 8601")
+        raise DataError(
+            f"{moment!r} is not a moment: use seconds since 1970, or ISO 8601 such as "
+            "2026-05-01T12:30:00+02:00"
+        )
     return number + 0.0  # SQLite knows no -0.0
 
 
-def _from_iso(text: str) -> float:
+def _of_plain(moment: float | datetime) -> float:
+    if isinstance(moment, datetime):
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    return float(moment)
+
+
+def _of_text(text: str) -> float:
+    """Seconds if the text is a number; not one that ISO 8601 reads as a year or a day."""
+    plain = text.strip()
+    if plain.isdecimal() and len(plain) in (4, 8):
+        raise DataError(f"{text!r} may be a date or seconds: write {_dashed(plain)} or {plain}.0")
+    if "_" in plain or not plain.isascii():  # which Python takes in numbers
+        raise ValueError(text)
     try:
-        parsed = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    except ValueError as error:
-        raise DataError(
-            f"{text!r} is not a moment: use seconds since 1970, or ISO 8601 such as "
-            "2026-05-01T12:30:00+02:00"
-        ) from error
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)).timestamp()
+        return float(plain)
+    except ValueError:
+        return _of_plain(datetime.fromisoformat(plain.replace("Z", "+00:00")))
+
+
+def _dashed(digits: str) -> str:
+    """The day that 4 or 8 digits may mean, as it can be written."""
+    month, day = (digits[4:6], digits[6:]) if len(digits) == 8 else ("01", "01")
+    return f"{digits[:4]}-{month}-{day}"

@@ -12,6 +12,7 @@ from .. import storage
 from ..data.images import Pixels, decode, encode_jpeg, resize
 from ..errors import DataError
 from .contract import Embedder, Picture, Vectors, fitting_rows
+from .filters import seconds
 from .record import Entry, attributes_text, entry_key
 from .sightings import Box, Sighting
 
@@ -38,18 +39,18 @@ class Hashed:
     @property
     def key(self) -> bytes:
         """That of the entry which it becomes."""
-        sighting, time = self.sighting, self.sighting.time
-        known = (sighting.person or "", sighting.camera, time if time is None else float(time))
+        sighting = self.sighting
+        known = (sighting.person or "", sighting.camera, seconds(sighting.time))
         return entry_key(self.source_hash, *known, sighting.track)
 
     def entry(self, vector: Vectors, thumbnail: bytes | None) -> Entry:
         """The entry with a unit vector (D,)."""
-        sighting, time = self.sighting, self.sighting.time
+        sighting = self.sighting
         return Entry(
             person=sighting.person or "",
             name=sighting.name,
             camera=sighting.camera,
-            time=time if time is None else float(time),
+            time=seconds(sighting.time),
             track=sighting.track,
             source=os.fsencode(sighting.picture),
             source_hash=self.source_hash,
