@@ -112,6 +112,8 @@ class CellIndex(Index):
         number = max(1, min(round(4 * len(vectors) ** 0.5), len(vectors) // _TO_LEARN))
         recipe = f"IVF{number},{self.code.format(self.dimension // 8)}"
         cells = faiss().index_factory(self.dimension, recipe, faiss().METRIC_INNER_PRODUCT)
+        for learns in filter(None, (cells, getattr(cells, "pq", None))):
+            learns.cp.min_points_per_centroid = 1  # else FAISS writes a warning to stderr
         cells.train(vectors)
         return cells
 

@@ -146,3 +146,11 @@ def test_few_vectors_share_one_cell() -> None:
         index.search(VECTORS[:5], 5)[1],
         ExactIndex.of(IDS[:5], VECTORS[:5]).search(VECTORS[:5], 5)[1],
     )
+
+
+@pytest.mark.parametrize(("kind", "count"), [("ivf", 5), ("ivf-sq", 30), ("ivf-pq", 300)])
+def test_few_vectors_are_learnt_from_without_a_word(
+    kind: str, count: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert len(filled(kind, VECTORS[:count])) == count
+    assert capfd.readouterr() == ("", "")
