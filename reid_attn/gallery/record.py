@@ -7,6 +7,7 @@ the type and a value must come back as the one that went in.
 
 import hashlib
 import json
+import math
 import operator
 import os
 import unicodedata
@@ -178,6 +179,16 @@ def attributes_text(attributes: Attributes | None) -> str:
     except (TypeError, ValueError) as error:
         raise DataError(f"the attributes {attributes!r} are no JSON object ({error})") from error
     return text
+
+
+def attribute_value(text: str) -> Any:
+    """The value that is written as `text`: JSON of a number, a truth value or a text, or itself."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    plain = isinstance(value, int | str) or (isinstance(value, float) and math.isfinite(value))
+    return value if plain else text
 
 
 def checksum(columns: Iterable[object]) -> bytes:

@@ -7,12 +7,18 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from .. import storage
 from ..errors import DataError
 from .filters import Moment, seconds
-from .record import Attributes, attributes_text, camera_number, person_name, track_number
+from .record import (
+    Attributes,
+    attribute_value,
+    attributes_text,
+    camera_number,
+    person_name,
+    track_number,
+)
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height in pixels of the upright picture."""
@@ -91,7 +97,9 @@ def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
 
 
 def _sighting(cells: Mapping[str, str], folder: Path) -> Sighting:
-    others = {key: _value(cell) for key, cell in cells.items() if key not in KNOWN and cell}
+    others = {
+        key: attribute_value(cell) for key, cell in cells.items() if key not in KNOWN and cell
+    }
     if not cells["path"]:
         raise DataError("the path is missing")
     return Sighting(
@@ -135,12 +143,3 @@ def _whole(cell: str, column: str) -> int:
         return int(cell)
     except ValueError as error:
         raise DataError(f"the {column} {cell!r} is not a whole number") from error
-
-
-def _value(cell: str) -> Any:
-    """A number or truth value where the cell is one, else its text."""
-    try:
-        value = json.loads(cell)
-    except ValueError:
-        return cell
-    return value if isinstance(value, int | float) and value == value else cell

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reid_attn.errors import DataError
-from reid_attn.gallery.record import checksum
+from reid_attn.gallery.record import attribute_value, checksum
 
 
 def test_records_that_look_alike_differ():
@@ -28,3 +28,25 @@ def test_the_encoding_is_the_one_of_galleries_that_exist():
 def test_what_would_come_back_as_another_type_has_no_checksum(value):
     with pytest.raises(DataError, match="cannot be stored"):
         checksum((value,))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7", 7),
+        ("0.5", 0.5),
+        ("true", True),
+        ('"7"', "7"),
+        ("red", "red"),
+        ("", ""),
+        ("[1]", "[1]"),
+    ],
+)
+def test_a_value_is_json_or_its_own_text(text, value):
+    found = attribute_value(text)
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e999", "null", "{}", "[" * 100_000])
+def test_what_no_attribute_can_be_is_its_own_text(text):
+    assert attribute_value(text) == text

@@ -112,6 +112,7 @@ def _search(arguments: argparse.Namespace) -> None:
 
 def _where(arguments: argparse.Namespace) -> "Where":
     from ...gallery import where
+    from ...gallery.record import attribute_value
 
     pairs = [text.partition("=") for text in arguments.where]
     wrong = [key for key, sign, _ in pairs if not key or not sign]
@@ -122,17 +123,8 @@ def _where(arguments: argparse.Namespace) -> "Where":
         other_cameras_than=arguments.not_camera,
         since=arguments.since,
         until=arguments.until,
-        attributes={key: _value(value) for key, _, value in pairs},
+        attributes={key: attribute_value(value) for key, _, value in pairs},
     )
-
-
-def _value(text: str) -> Any:
-    """A number or truth value where the text is one."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, int | float | str) else text
 
 
 def _pictures(sources: Sequence[Path]) -> list[Path]:
