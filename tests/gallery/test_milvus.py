@@ -22,7 +22,7 @@ from reid_attn.errors import (
 )
 from reid_attn.gallery import Gallery, where
 from reid_attn.gallery.filters import EVERYTHING, Where
-from reid_attn.gallery.milvus import link, lock, notes, search
+from reid_attn.gallery.milvus import fields, link, lock, notes, search
 from reid_attn.gallery.milvus.address import TOKEN
 
 pytest.importorskip("pymilvus", reason="the extra milvus is not installed")
@@ -415,3 +415,14 @@ def test_receipt_says_what_is_not_proven(place, tmp_path):
         assert receipt["proof"].startswith("none")
         assert any("mark until compaction" in text for text in receipt["not_reached"])
         assert json.loads((tmp_path / "receipt.json").read_text()) == receipt
+
+
+@pytest.mark.parametrize("value", [["anna"], True, {"anna": 1}])
+def test_a_record_with_a_value_of_another_type_is_damaged(people, value):
+    """JSON that is sound in itself, of a row that no gallery has written."""
+    gallery, _ = people
+    (record,) = gallery.store._rows.raw([2])
+    assert fields.decode(record, "here").person == "anna"
+    described = {**json.loads(record["record"]), "person": value}
+    with pytest.raises(DamagedError, match="here is damaged: row 2 is not as it was written"):
+        fields.decode({**record, "record": json.dumps(described)}, "here")
