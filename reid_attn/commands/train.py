@@ -28,7 +28,12 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument("-o", dest="output", type=Path, metavar="RUN", help="default: runs/NAME")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run")
-    parser.add_argument("--overwrite", action="store_true", help="start an existing run afresh")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="start an existing run afresh: first its whole folder is removed, whatever else "
+        "lies there; one with a gallery inside is refused",
+    )
     parser.add_argument(
         "--profile", action="store_true", help="print where a step's time goes, and train nothing"
     )
@@ -58,19 +63,43 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _remove_run(folder: Path) -> None:
-    """Remove what training wrote; a folder of anything else is refused."""
+    """Remove the whole folder of a run; `UsageError` for any other, or one that keeps people."""
     from .. import storage
     from ..errors import UsageError
-    from ..training.loop import SETTINGS
 
     if not folder.exists():
         return
-    if not (folder / SETTINGS).exists() and {p.name for p in folder.iterdir()} - {".lock"}:
+    if {path.name for path in folder.iterdir()} - {".lock"}:  # which a killed start leaves
+        _check_settings(folder)
+    if galleries := _galleries(folder):
         raise UsageError(
-            f"{folder} is not a folder that training wrote: --overwrite leaves it alone"
+            f"{galleries[0]} is a gallery, and --overwrite would remove all of {folder}: move the "
+            "gallery elsewhere, or choose another folder with -o"
         )
     with storage.locked(folder):
         storage.remove(folder)
+
+
+def _check_settings(folder: Path) -> None:
+    from ..errors import UsageError
+    from ..settings import load
+    from ..training.loop import SETTINGS
+
+    try:
+        load(folder / SETTINGS)
+    except UsageError as error:
+        raise UsageError(
+            f"{folder} is not a folder that training wrote, so --overwrite leaves it alone: choose "
+            f"another with -o, or remove it yourself ({error})"
+        ) from error
+
+
+def _galleries(folder: Path) -> list[Path]:
+    """Those inside, at any depth: folders of a database, or of Milvus Lite."""
+    from ..gallery.local.connection import NAME
+
+    lite = [path for path in folder.rglob("*.db") if path.is_dir()]
+    return sorted([path.parent for path in folder.rglob(NAME)] + lite)
 
 
 def _fresh(arguments: argparse.Namespace) -> "tuple[Settings, Path]":

@@ -66,15 +66,34 @@ def test_overwrite_starts_a_run_afresh(config: Path, tmp_path: Path) -> None:
     assert not (run / "old").exists()
 
 
+@pytest.mark.parametrize(
+    ("kept", "content"),
+    [("only copy.jpg", ""), ("settings.yaml", "brightness: 3\n"), ("settings.yaml", "[")],
+)
 def test_overwrite_leaves_other_folders_alone(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kept: str, content: str
 ) -> None:
     (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "only copy.jpg").touch()
+    (tmp_path / "photos" / kept).write_text(content)
     words = ["train", str(config), "-o", str(tmp_path / "photos"), "--overwrite"]
     assert main(words) == 2
-    assert "is not a folder that training wrote" in capsys.readouterr().err
-    assert (tmp_path / "photos" / "only copy.jpg").exists()
+    assert "photos is not a folder that training wrote" in capsys.readouterr().err
+    assert (tmp_path / "photos" / kept).read_text() == content
+
+
+@pytest.mark.parametrize(
+    "file", ["people/gallery.sqlite", "kept/people/gallery.sqlite", "people.db/part"]
+)
+def test_overwrite_leaves_a_run_with_a_gallery_alone(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    run, kept = tmp_path / "run", tmp_path / "run" / file
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    shutil.copy(config, run / "settings.yaml")
+    assert main(["train", str(config), "-o", str(run), "--overwrite"]) == 2
+    assert f"{kept.parent} is a gallery" in capsys.readouterr().err
+    assert kept.exists()
 
 
 def test_a_misspelt_setting_is_refused_before_anything_is_written(
