@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reid_attn.commands import main
+from reid_attn.errors import DataError
+from reid_attn.gallery import Gallery
 
 NAMES = [
     "0001_c1s1_1.jpg",
@@ -23,7 +26,7 @@ class FakeEmbedder:
     dimension = 8
 
     def __init__(self, run):
-        self.fingerprint = f"model of {run}"
+        self.fingerprint = f"model of {Path(run).name}"
 
     def __call__(self, pictures):
         seeds = [hashlib.sha256(path.read_bytes()).digest()[0] for path in pictures]
@@ -73,7 +76,10 @@ def test_from_creation_to_figures(reid, people, pictures):
     figures = dict(line.split(maxsplit=1) for line in output.split("\n") if line.strip())
     assert code == 0
     assert (figures["rows"].strip(), figures["persons"].strip()) == ("4", "3")
-    assert (figures["run"].strip(), figures["purpose"].strip()) == ("runs/a", "a test")
+    assert (figures["run"].strip(), figures["purpose"].strip()) == (
+        str(Path("runs/a").resolve()),
+        "a test",
+    )
 
 
 def test_the_searched_picture_comes_first(reid, people, pictures):
@@ -116,9 +122,7 @@ def test_refusals(reid, people, pictures, arguments, code, sentence):
 
 
 def test_a_gallery_without_a_run_asks_for_one(reid, tmp_path, pictures):
-    from reid_attn.gallery import Gallery
-
-    Gallery.create(tmp_path / "people", fingerprint="model of runs/a", dimension=8, pictures=False)
+    Gallery.create(tmp_path / "people", fingerprint="model of a", dimension=8, pictures=False)
     code, _, problems = reid("add", tmp_path / "people", pictures)
     assert (code, "--run RUN" in problems) == (2, True)
     assert reid("add", tmp_path / "people", pictures, "--run", "runs/a")[0] == 0
@@ -152,6 +156,38 @@ def told(answer):
     code, output, problems = answer
     assert code == 0, problems
     return json.loads(output)
+
+
+@pytest.fixture
+def no_run(monkeypatch):
+    """From now on no run can be read."""
+
+    def refuse(run):
+        raise DataError(f"{run} holds no finished checkpoint.")
+
+    monkeypatch.setattr("reid_attn.features.Embedder", refuse)
+
+
+def test_the_gallery_knows_its_run_from_any_folder(reid, people, pictures, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert "4 pictures added" in reid("add", people, pictures)[1]
+
+
+def test_a_run_that_has_moved_can_be_named(reid, people, pictures, no_run):
+    code, _, problems = reid("add", people, pictures)
+    assert code == 3
+    assert f"the run that the gallery {people} remembers cannot be used" in problems
+    assert f"--run RUN where it is now: {Path('runs/a').resolve()} holds no" in problems
+
+
+def test_a_row_is_searched_for_without_its_run(reid, people, pictures, no_run):
+    with Gallery.open(people) as gallery:
+        gallery.add_vectors(np.eye(8)[:2], ["a", "b"], [1, 2], ["a", "b"], [b"a" * 32, b"b" * 32])
+    assert [
+        hit["row"]
+        for hit in told(reid("search", people, "--row", 1, "--json"))["queries"][0]["hits"]
+    ] == [2]
 
 
 def test_every_command_speaks_json(reid, tmp_path, pictures):
@@ -245,8 +281,6 @@ def test_tracks_times_and_attributes(reid, people, pictures, tmp_path):
 
 
 def test_the_decision_is_shown(reid, tmp_path, monkeypatch):
-    from reid_attn.gallery import Gallery
-
     folder = tmp_path / "people"
     reid("create", folder, "--run", "runs/a", "--no-pictures")
     generator = np.random.default_rng(0)

@@ -1,6 +1,7 @@
 """The daily work with `reid-attn gallery`, from the first word to the exit code."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ class FakeEmbedder:
     dimension = 8
 
     def __init__(self, run):
-        self.fingerprint = f"model of {run}"
+        self.fingerprint = f"model of {Path(run).name}"
 
     def __call__(self, pictures):
         people = {b"a": ANNA, b"b": BERT, b"c": CARL}
@@ -42,7 +43,7 @@ class FakeEmbedder:
 def people(tmp_path):
     """Anna (rows 1 and 2), Bert (3), and two tracks of nobody known (4, 5 and 6)."""
     folder = tmp_path / "people"
-    Gallery.create(folder, fingerprint="model of runs/a", dimension=8, run="runs/a", pictures=False)
+    Gallery.create(folder, fingerprint="model of a", dimension=8, run="runs/a", pictures=False)
     with Gallery.open(folder) as gallery:
         gallery.add_vectors(
             [ANNA, ANNA, BERT, ANNA, CARL, CARL],
@@ -156,7 +157,11 @@ def test_reembed(reid, people, tmp_path, monkeypatch):
     code, output, _ = reid("reembed", people, "--run", "runs/b", "--drop-lost")
     assert (code, "6 rows lost; a threshold must be calibrated again" in output) == (0, True)
     stats = told(reid("stats", people, "--json"))
-    assert (stats["rows"], stats["fingerprint"], stats["run"]) == (0, "model of runs/b", "runs/b")
+    assert (stats["rows"], stats["fingerprint"], stats["run"]) == (
+        0,
+        "model of b",
+        str(Path("runs/b").resolve()),
+    )
     assert reid("reembed", people, "--run", "runs/b")[0] == 2
 
 

@@ -4,9 +4,10 @@ import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import UsageError
+from ...errors import DataError, UsageError
 from .._arguments import Subparsers, add_command
 
 if TYPE_CHECKING:
@@ -38,21 +39,39 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def kept_run(model: str) -> str:
+    """What a gallery remembers of a run: where it is, whatever folder the next call comes from."""
+    return str(Path(model).resolve())
+
+
 def show(arguments: argparse.Namespace, result: Mapping[str, Any], sentence: str) -> None:
     """Print the result, for programs or for people."""
     print(json.dumps(result, allow_nan=False) if arguments.json else sentence)
 
 
 def opened(arguments: argparse.Namespace) -> "Gallery":
-    """The gallery, with the model of `--run` or of the run that it remembers."""
+    """The gallery, with the model of `--run` or of the run that it remembers.
+
+    Raises:
+        DataError: there is no such run. UsageError: no gallery, or it remembers no run.
+    """
     from ...features import Embedder
     from ...gallery import Gallery
 
+    if arguments.model:
+        return Gallery.open(arguments.folder, Embedder(arguments.model))
     with Gallery.open(arguments.folder) as gallery:
-        model = arguments.model or gallery.stats().run
-    if not model:
+        run = gallery.store.meta().run
+    if not run:
         raise UsageError(f"{arguments.folder} does not remember a run: name one with --run RUN")
-    return Gallery.open(arguments.folder, Embedder(model))
+    try:
+        embedder = Embedder(run)
+    except DataError as error:
+        raise DataError(
+            f"the run that the gallery {arguments.folder} remembers cannot be used, so say with "
+            f"--run RUN where it is now: {error}"
+        ) from error
+    return Gallery.open(arguments.folder, embedder)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import argparse
 
 from ...errors import UsageError
 from .._arguments import Subparsers
-from ._shared import add_action, show
+from ._shared import add_action, kept_run, show
 
 
 def add_actions(actions: Subparsers) -> None:
@@ -70,7 +70,7 @@ def _create(arguments: argparse.Namespace) -> None:
         dimension=embedder.dimension,
         purpose=arguments.purpose,
         controller=arguments.controller,
-        run=arguments.model,
+        run=kept_run(arguments.model),
         keep_days=keep_days,
         until=arguments.until,
         pictures=arguments.pictures,

@@ -3,7 +3,7 @@
 import argparse
 
 from .._arguments import Subparsers
-from ._shared import add_action, progress, show
+from ._shared import add_action, kept_run, progress, show
 
 
 def add_actions(actions: Subparsers) -> None:
@@ -39,7 +39,10 @@ def _reembed(arguments: argparse.Namespace) -> None:
     embedder = Embedder(arguments.model)
     with Gallery.open(arguments.folder) as gallery, progress(len(gallery)) as advance:
         found = gallery.reembed(
-            embedder, arguments.model, drop_lost=arguments.drop_lost, progress=advance
+            embedder,
+            kept_run(arguments.model),
+            drop_lost=arguments.drop_lost,
+            progress=advance,
         )
     sentence = (
         f"{arguments.folder}: {found['sources']} vectors made anew from their sources and "

@@ -80,6 +80,8 @@ def add_actions(actions: Subparsers) -> None:
 
 
 def _search(arguments: argparse.Namespace) -> None:
+    from ...gallery import Gallery
+
     where = _where(arguments)
     if bool(arguments.sources) == (arguments.row is not None):
         raise UsageError("name a picture or a folder, or a row with --row N: one of the two")
@@ -87,7 +89,7 @@ def _search(arguments: argparse.Namespace) -> None:
     cameras = _cameras(pictures) if arguments.other_cameras_only and pictures else None
     queries: Any = [pictures] if arguments.one_person else list(pictures)
     names = [str(path) for path in pictures[: len(queries)]]
-    with opened(arguments) as gallery:
+    with opened(arguments) if pictures else Gallery.open(arguments.folder) as gallery:
         if arguments.row is not None:
             queries, names = [arguments.row], [f"row {arguments.row}"]
             own = gallery.store.get(queries)[0].camera
