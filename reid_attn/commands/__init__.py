@@ -2,10 +2,12 @@
 
 import argparse
 import importlib
-import sys
 from collections.abc import Sequence
 
 from ..errors import ReidError
+from . import terminal
+
+__all__ = ["terminal"]
 
 COMMANDS = (
     "sample",
@@ -25,15 +27,30 @@ _FILES = {"import": "import_weights"}  # a file cannot be called like a word of 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (0 done, 2 wrong use, 3 bad input, …)."""
+    terminal.write_any_character()
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            terminal.flush()
+    except OSError as error:
+        return terminal.fail(error)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         parsed = _parse(arguments)
         parsed.run(parsed)
     except ReidError as error:
-        print(f"error: {error}", file=sys.stderr)
+        terminal.complain(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        terminal.complain("stopped")
         return 130
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # rich's way to tell of it
+            raise end.__context__ from None
+        raise
     return 0
 
 

@@ -43,8 +43,6 @@ def retrieve(
     else:
         stored = embed_pictures(embedder, gallery, console)
     lists = rank(queries, stored, k)
-    for ranked in lists[:PRINTED]:
-        print_ranked(console, ranked)
     storage.write_text(output / "ranked.csv", _csv(lists))
     notes = {
         "run": str(run),
@@ -55,6 +53,8 @@ def retrieve(
     }
     title = f"{query.name} in {gallery.name}"
     write_ranked_page(output / "ranked.html", title, lists[:SHOWN], notes)
+    for ranked in lists[:PRINTED]:
+        print_ranked(console, ranked)
     if len(lists) > PRINTED:
         console.print(f"… and {len(lists) - PRINTED} more queries")
     if k > len(stored):

@@ -1,7 +1,9 @@
 """`extract` and `retrieve`, as they are called."""
 
+import contextlib
 import csv
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +106,17 @@ def test_an_unreadable_picture_is_named(
     assert retrieve(trained, places["query"], places["gallery"], tmp_path / "out") == 3
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_files_are_there_even_when_nothing_can_be_printed(
+    trained: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.suppress(OSError), open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        query = find(sample / "query")[0]
+        assert retrieve(trained, query, sample / "query", tmp_path) == 6
+    assert len(rows(tmp_path)) == 10
+    assert (tmp_path / "ranked.html").exists()
 
 
 @pytest.mark.parametrize(
