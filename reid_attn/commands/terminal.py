@@ -66,9 +66,10 @@ def fail(error: OSError) -> int:
 
 def _let_go(stream: TextIO | None) -> None:
     """Close it if it holds what it cannot write, which Python would try again at its end."""
+    if stream is None:
+        return
     try:
-        if stream is not None:
-            stream.flush()
+        stream.flush()
     except OSError:
         with contextlib.suppress(OSError):  # closed all the same
             stream.close()

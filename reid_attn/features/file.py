@@ -7,8 +7,8 @@ also come from a `.mat` or `.pt` file of another system (`foreign.py`).
 """
 
 import io
+import sys
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -117,14 +117,32 @@ def _need_file(path: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an `.npz` file; its other members are left out."""
     _need_file(path)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError) as error:
-        raise DataError(f"{path} is not a readable .npz file ({error})") from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError) as error:
-        raise DataError(f"{path} is damaged ({error})") from error
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):  # numpy would take it for a pickle
+                raise ValueError("it is no archive, or is cut short")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                members = (name for name in archive.zip.namelist() if name.endswith(".npy"))
+                return {name.removesuffix(".npy"): _array(archive[name]) for name in members}
+    except Exception as error:  # damage makes numpy, zipfile and the decompressors raise anything
+        raise DataError(
+            f"{path} is not a readable .npz file ({error}): check it, or write it again with "
+            "numpy.savez"
+        ) from error
+
+
+def _array(member: Any) -> NDArray[Any]:
+    """What numpy made of a member, if that is an array of what Python can hold."""
+    if not isinstance(member, np.ndarray):
+        raise ValueError("a member called .npy is no array")
+    if member.dtype.kind == "U":
+        points = np.atleast_1d(member).astype(member.dtype.newbyteorder("=")).view(np.uint32)
+        if points.size and points.max() > sys.maxunicode:
+            raise ValueError("a text has a character that is none")
+    return member
 
 
 def _features(arrays: Mapping[str, NDArray[Any]], prefix: str, path: Path) -> Features:
@@ -136,8 +154,11 @@ def _features(arrays: Mapping[str, NDArray[Any]], prefix: str, path: Path) -> Fe
     vectors = arrays[f"{prefix}features"]
     ids, cams = arrays[f"{prefix}ids"], arrays[f"{prefix}cams"]
     names = arrays.get(f"{prefix}names")
-    if vectors.ndim != 2 or vectors.dtype.kind != "f":
-        raise DataError(f"{path}: {prefix}features must be (N, D) floats, not {_shape(vectors)}")
+    if vectors.ndim != 2 or vectors.shape[1] == 0 or vectors.dtype.kind != "f":
+        raise DataError(
+            f"{path}: {prefix}features must be (N, D) floats with D of at least 1, "
+            f"not {_shape(vectors)}"
+        )
     for name, column in (("ids", ids), ("cams", cams), ("names", names)):
         if column is not None and column.shape != (len(vectors),):
             raise DataError(
@@ -147,12 +168,21 @@ def _features(arrays: Mapping[str, NDArray[Any]], prefix: str, path: Path) -> Fe
     if ids.dtype.kind not in "iu" or cams.dtype.kind not in "iu":
         raise DataError(f"{path}: {prefix}ids and {prefix}cams must be integers")
     return Features(
-        np.ascontiguousarray(vectors, dtype=np.float32),
+        _single(vectors, f"{path}: {prefix}features"),
         ids.astype(np.int64),
         cams.astype(np.int64),
         () if names is None else tuple(str(name) for name in names),
         str(arrays.get("fingerprint", "")),
     )
+
+
+def _single(vectors: NDArray[Any], name: str) -> Floats:
+    """`vectors` (N, D) in float32; `DataError` when one of their numbers is too large for that."""
+    with np.errstate(over="ignore"):
+        found = np.ascontiguousarray(vectors, dtype=np.float32)
+    if np.isinf(found).any() and not np.isinf(vectors).any():
+        raise DataError(f"{name} has numbers too large for float32: scale the features")
+    return found
 
 
 def _arrays(features: Features, prefix: str) -> dict[str, NDArray[Any]]:

@@ -1,5 +1,8 @@
 """The features file: round trip, and everything that can be wrong with one."""
 
+import io
+import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +58,9 @@ def test_other_number_types_are_accepted(tmp_path: Path) -> None:
         ({"query_ids": None}, "lacks query_ids"),
         ({"query_features": np.ones(2, np.float32)}, "must be"),
         ({"query_features": np.ones((2, 3), np.int64)}, "must be"),
+        ({"query_features": np.ones((2, 0))}, r"D of at least 1, not float64 \(2, 0\)"),
+        ({"query_features": np.full((2, 3), 1e300)}, "too large for float32"),
+        ({"query_names": np.full(2, 0x110000, np.uint32).view("<U1")}, "not a readable"),
         ({"query_ids": np.array([1])}, "one entry per feature"),
         ({"query_ids": np.array([1.5, 2])}, "must be integers"),
         ({"query_names": np.array(["a"])}, "one entry per feature"),
@@ -66,6 +72,76 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path, change: dict, message: str
     np.savez(tmp_path / "f.npz", **wrong)
     with pytest.raises(DataError, match=message):
         load_set(tmp_path / "f.npz")
+
+
+def header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + bytes(96)
+
+
+def set_flags(data: bytes, flag: int) -> bytes:
+    """The archive `data` whose members all have `flag`."""
+    changed = bytearray(data)
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        for found in re.finditer(mark, data):
+            changed[found.start() + place] |= flag
+    return bytes(changed)
+
+
+SHAPE = "{'descr': '<f8', 'fortran_order': False, 'shape': (%s, 3)}\n"
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        b"no array",
+        b"",
+        header("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3, }\n"),
+        header("{'descr': '''<f8, 'shape': (2, 3)\n"),
+        header(SHAPE % "99999999999999999999"),
+        header(SHAPE % "100000000000000"),
+        header(SHAPE % "-2"),
+    ],
+)
+def test_a_member_that_is_no_array(tmp_path: Path, member: bytes) -> None:
+    with zipfile.ZipFile(tmp_path / "f.npz", "w") as archive:
+        archive.writestr("query_features.npy", member)
+    with pytest.raises(DataError, match="not a readable"):
+        load_set(tmp_path / "f.npz")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])
+def test_damage_in_a_compressed_member(tmp_path: Path, method: int) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.random.default_rng(0).normal(size=(9, 9)))
+    with zipfile.ZipFile(tmp_path / "f.npz", "w", method) as archive:
+        archive.writestr("query_features.npy", buffer.getvalue())
+    whole = (tmp_path / "f.npz").read_bytes()
+    for place in range(48, 300, 7):
+        damaged = whole[:place] + bytes([whole[place] ^ 0x5A]) + whole[place + 1 :]
+        (tmp_path / "f.npz").write_bytes(damaged)
+        with pytest.raises(DataError):
+            load_set(tmp_path / "f.npz")
+
+
+def test_an_encrypted_file(tmp_path: Path) -> None:
+    np.savez(tmp_path / "f.npz", **arrays())
+    (tmp_path / "f.npz").write_bytes(set_flags((tmp_path / "f.npz").read_bytes(), 1))
+    with pytest.raises(DataError, match="is encrypted"):
+        load_set(tmp_path / "f.npz")
+
+
+def test_other_members_do_not_matter(tmp_path: Path) -> None:
+    np.savez(tmp_path / "f.npz", **arrays())
+    with zipfile.ZipFile(tmp_path / "f.npz", "a") as archive:
+        archive.writestr("readme.txt", "ours")
+    assert len(load_set(tmp_path / "f.npz").query) == 2
+
+
+def test_a_text_file_is_told_without_the_advice_of_numpy(tmp_path: Path) -> None:
+    (tmp_path / "f.npz").write_text("hello")
+    with pytest.raises(DataError, match="it is no archive") as told:
+        load_set(tmp_path / "f.npz")
+    assert "pickle" not in str(told.value)
 
 
 def test_every_truncation_is_refused(tmp_path: Path) -> None:
