@@ -129,8 +129,9 @@ def read_bytes(path: Path) -> bytes:
     """The content of a file that must exist."""
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"could not read {path} ({error.strerror}): check the path") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"could not read {path} ({reason}): check the path") from error
 
 
 def read_json(path: Path) -> Any:

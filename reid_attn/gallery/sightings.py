@@ -90,6 +90,12 @@ def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
     for column in NEEDED:
         if column not in head:
             raise DataError(f"{file} has no column '{column}': its head is {', '.join(head)}")
+    if "" in head:
+        raise DataError(
+            f"column {head.index('') + 1} of {file} has no name: give it one, or leave it out"
+        )
+    if twice := [column for column in head if head.count(column) > 1]:
+        raise DataError(f"{file} has more than one column '{twice[0]}': leave all but one out")
     for line, row in rows:
         if len(row) != len(head):
             raise DataError(f"line {line} of {file} has {len(row)} cells for {len(head)} columns")

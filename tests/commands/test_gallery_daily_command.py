@@ -196,3 +196,15 @@ def test_help_has_an_example(reid, capsys, action):
         reid(action, "--help")
     assert end.value.code == 0
     assert f"reid-attn gallery {action} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("row", [2**63, -(2**63) - 1, 10**30])
+def test_a_row_number_beyond_all_is_not_there(reid, people, row):
+    for words in (["remove", people, row], ["search", people, f"--row={row}"]):
+        code, _, problems = reid(*words)
+        assert (code, problems) == (2, f"error: row {row} is not in the gallery {people}\n")
+
+
+def test_a_deeply_nested_attribute_is_a_text_like_any_other(reid, people):
+    words = ["search", people, "--row", 1, "--where", f"x={'[' * 100_000}", "--json"]
+    assert told(reid(*words))["queries"][0]["hits"] == []

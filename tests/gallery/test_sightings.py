@@ -163,6 +163,35 @@ def test_a_missing_column_is_named(tmp_path, head):
         read_tracks(table(tmp_path, "a\n", head))
 
 
+@pytest.mark.parametrize(
+    ("head", "sentence"),
+    [
+        ("path,camera,\n", "column 3 of .* has no name"),
+        (",path,camera\n", "column 1 of .* has no name"),
+        ("path,camera,colour, colour\n", "more than one column 'colour'"),
+        ("path,camera,path\n", "more than one column 'path'"),
+    ],
+)
+def test_a_column_without_a_name_of_its_own_is_refused(tmp_path, head, sentence):
+    with pytest.raises(DataError, match=sentence):
+        read_tracks(table(tmp_path, "a.jpg,1,x,y\n", head))
+
+
+def test_numbers_that_json_lacks_are_texts_in_a_table(tmp_path):
+    text = "path,camera,a,b,c\nx.jpg,1,NaN,Infinity," + "[" * 100_000 + "\n"
+    (sighting,) = read_tracks(table(tmp_path, text, ""))
+    assert sighting.attributes == {"a": "NaN", "b": "Infinity", "c": "[" * 100_000}
+
+
+def test_a_path_that_no_file_can_have_is_refused(tmp_path, tracked):
+    nowhere = Sighting(picture=tmp_path / "a\0b.jpg", camera=1)
+    with (
+        Gallery.open(tracked, Mean()) as gallery,
+        pytest.raises(DataError, match=r"could not read .*null byte"),
+    ):
+        gallery.add_sightings([nowhere])
+
+
 def test_a_table_that_is_no_text(tmp_path):
     (tmp_path / "tracks.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="not UTF-8"):

@@ -91,7 +91,11 @@ class Connection:
         return self._sqlite.execute(query, values).fetchone()[0]
 
     def by_numbers(self, query: str, numbers: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-        """The records of `query`, whose `IN ({})` takes `numbers` some hundreds at a time."""
+        """The records of `query`, whose `IN ({})` takes `numbers` some hundreds at a time.
+
+        No record has a number of more than 64 bits, which SQLite could not be asked for.
+        """
+        numbers = [number for number in numbers if -(2**63) <= number < 2**63]
         for start in range(0, len(numbers), 500):
             part = numbers[start : start + 500]
             yield from self._sqlite.execute(query.format(",".join("?" * len(part))), part)
