@@ -24,6 +24,7 @@ SCHEMA = 1
 
 _TEMPORARY = re.compile(r"\.(?P<pid>\d{1,9})\.tmp$", re.ASCII)
 _GENERATION = re.compile(r"gen-(?P<number>\d{6,})$", re.ASCII)
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _PLAIN_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
@@ -64,8 +65,12 @@ def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` in UTF-8; undecodable file names inside survive as they came."""
-    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+    r"""Replace `path` by `text` in UTF-8; undecodable file names inside survive as they came.
+
+    Half a character, which no file name holds, is spelt out, such as `\ud800`.
+    """
+    whole = _HALF.sub(lambda half: half[0].encode("unicode_escape").decode(), text)
+    write_bytes(path, whole.encode("utf-8", "surrogateescape"))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -30,10 +30,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Extract and write."""
     from rich.console import Console
 
+    from ..errors import UsageError
     from ..features import Embedder
-    from ..features.file import save
+    from ..features.file import SUFFIX, save
     from ..reports.retrieval import embed_pictures
 
+    if arguments.output.suffix.lower() != SUFFIX or arguments.output.is_dir():
+        raise UsageError(f"-o {arguments.output} is no file to write: name one that ends in .npz")
     embedder = Embedder(arguments.run_folder, arguments.checkpoint)
     features = embed_pictures(embedder, arguments.images, Console(stderr=True))
     save(arguments.output, features)

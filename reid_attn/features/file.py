@@ -27,6 +27,8 @@ from .foreign import read_mat, read_torch
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
+SUFFIX = ".npz"
+
 
 @dataclass(frozen=True)
 class Features:
@@ -102,7 +104,7 @@ def _read_any(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of a set under our names, whoever wrote the file."""
     _need_file(path)
     kind = path.suffix.lower()
-    if kind == ".npz":
+    if kind == SUFFIX:
         return _read(path)
     if kind == ".mat":
         return read_mat(path)

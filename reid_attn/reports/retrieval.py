@@ -14,7 +14,7 @@ from ..data.images import find
 from ..data.market1501 import JUNK, parse_name
 from ..errors import DataError, MismatchError, UsageError
 from ..features import Embedder, Features
-from ..features.file import load
+from ..features.file import SUFFIX, load
 from ..neighbours import ExactIndex
 from .page import write_ranked_page
 from .progress import counted
@@ -38,7 +38,7 @@ def retrieve(
         raise UsageError(f"-k must be at least 1, not {k}")
     embedder = Embedder(run, checkpoint)
     queries = embed_pictures(embedder, query, console)
-    if gallery.suffix == ".npz":
+    if gallery.suffix.lower() == SUFFIX:
         stored = load(gallery).unit()
         _check_comparable(embedder, stored, gallery)
     else:
@@ -52,7 +52,7 @@ def retrieve(
         "metric": "cosine, exact",
         "fingerprint": embedder.fingerprint,
     }
-    title = f"{query.name} in {gallery.name}"
+    title = f"{query.resolve().name} in {gallery.resolve().name}"
     write_ranked_page(output / "ranked.html", title, lists[:SHOWN], notes)
     for ranked in lists[:PRINTED]:
         print_ranked(console, ranked)
@@ -79,7 +79,12 @@ def embed_pictures(embedder: Embedder, place: Path, console: Console) -> Feature
     else:
         kept = [i for i, (person, _) in enumerate(labels) if person != JUNK]
         paths, labels = [paths[i] for i in kept], [labels[i] for i in kept]
-    with counted(console, f"features of {place.name}", len(paths)) as progress:
+    if not paths:
+        raise DataError(
+            f"no picture is left at {place}: all have names that begin with -1, which marks junk; "
+            "name other pictures"
+        )
+    with counted(console, f"features of {place.resolve().name}", len(paths)) as progress:
         vectors = embedder(paths, progress)
     persons, cameras = np.array(labels, np.int64).reshape(-1, 2).T
     return Features(vectors, persons, cameras, tuple(map(str, paths)), embedder.fingerprint)
@@ -140,9 +145,10 @@ def _ranked(
 
 
 def _same_file(first: str, second: str) -> bool:
-    if "\0" in first + second:  # which no file has in its name
+    try:
+        return os.path.realpath(first) == os.path.realpath(second)
+    except ValueError:  # a NUL, or half a character: no file is called so
         return first == second
-    return os.path.realpath(first) == os.path.realpath(second)
 
 
 def _label(number: int) -> str:

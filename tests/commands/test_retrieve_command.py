@@ -136,6 +136,46 @@ def test_k_must_be_positive(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "name", ["", ".", "{}/", "{}/features", "{}/features.csv", "{}/folder.npz"]
+)
+def test_extract_writes_what_retrieve_reads_or_refuses_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "folder.npz").mkdir()
+    output = name.format(tmp_path)
+    assert main(["extract", "no run", "no pictures", "-o", output]) == 2
+    assert "name one that ends in .npz" in capsys.readouterr().err
+
+
+def test_a_features_file_with_names_that_no_file_has(
+    trained: Path, sample: Path, tmp_path: Path
+) -> None:
+    query, file = find(sample / "query")[0], tmp_path / "gallery.NPZ"
+    assert main(["extract", str(trained), str(query), "-o", str(file)]) == 0
+    with np.load(file) as found:
+        stored = dict(found)
+    stored["names"] = np.array(["a\0b", "a\ud800b", str(query)])
+    for key in ("features", "ids", "cams"):
+        stored[key] = np.repeat(stored[key], 3, axis=0)
+    stored["cams"] += 1
+    with file.open("wb") as opened:
+        np.savez(opened, **stored)
+    assert retrieve(trained, query, file, tmp_path / "out") == 0
+    text = (tmp_path / "out" / "ranked.csv").read_bytes().decode()
+    assert "a\0b," in text and "a\\ud800b," in text
+    assert str(query) not in [row["picture"] for row in rows(tmp_path / "out")]
+
+
+def test_queries_that_are_all_junk(
+    trained: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "junk").mkdir()
+    shutil.copy(find(sample / "query")[0], tmp_path / "junk" / "-1_c1s1_000001_00.jpg")
+    assert retrieve(trained, tmp_path / "junk", sample / "query", tmp_path / "out") == 3
+    assert f"no picture is left at {tmp_path / 'junk'}" in capsys.readouterr().err
+
+
 def test_an_empty_gallery(
     trained: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -111,6 +111,11 @@ def test_a_text_keeps_the_bytes_of_a_file_name(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"a": b"\xff\xc3\xa9\r\n"}
 
 
+def test_half_a_character_is_spelt_out(tmp_path: Path) -> None:
+    storage.write_text(tmp_path / "file", "a\ud800b\udc80c\udfff")
+    assert (tmp_path / "file").read_bytes() == b"a\\ud800b\x80c\\udfff"
+
+
 def test_json(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     storage.write_json(path, {"mAP": 0.5, "name": "é"})
@@ -129,6 +134,8 @@ def test_json_that_is_damaged(tmp_path: Path, data: bytes) -> None:
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"could not read a.b \(embedded null byte\)"):
+        storage.read_bytes(Path("a\0b"))
     for path in (tmp_path / "missing", tmp_path):
         with pytest.raises(DataError, match=f"could not read {path} "):
             storage.read_bytes(path)
