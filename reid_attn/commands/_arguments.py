@@ -19,6 +19,11 @@ def add_command(commands: Subparsers, name: str, purpose: str, example: str) -> 
     )
 
 
+def listed(text: str) -> list[str]:
+    """The names in `rga, cbam`."""
+    return [name.strip() for name in text.split(",")]
+
+
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     """--checkpoint, for every command that reads a run."""
     parser.add_argument(

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ._arguments import Subparsers, add_command
+from ._arguments import Subparsers, add_command, listed
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..settings import load
 
     recipe = load(arguments.config, arguments.overrides)
-    names = arguments.blocks.split(",")
+    names = listed(arguments.blocks)
     plan = make_plan(
         Request(
             recipe=recipe,

@@ -14,7 +14,7 @@ def add_parser(commands: Subparsers) -> None:
         "Draw what the attention blocks of a run make of one picture, on the CPU: the gate of "
         "each block, and how much one position takes from the others where a block relates them; "
         "an overlay each, and attention.html with all of them.",
-        "reid-attn attend runs/quickstart data/sample/query/0001_c1s1_000151_01.jpg --at 40,32",
+        "reid-attn attend runs/quickstart data/sample/query/0041_c1s1_000001_00.jpg --at 40,32",
     )
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="a trained run")
     parser.add_argument("picture", type=Path, metavar="PICTURE", help="a JPEG or PNG file")

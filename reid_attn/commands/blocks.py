@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from ._arguments import Subparsers, add_command
+from ._arguments import Subparsers, add_command, listed
 
 if TYPE_CHECKING:
     from ..models.cost import Entry
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     from ..reports.progress import counted
 
     size = _size(arguments.size)
-    names = arguments.names.split(",") if arguments.names else attention.names()
+    names = listed(arguments.names) if arguments.names else attention.names()
     for name in names:
         attention.block_class(name)  # a misspelt name is told before anything is measured
     with counted(Console(stderr=True), "blocks", len(names) + 1) as progress:

@@ -49,7 +49,7 @@ def add_parser(commands: Subparsers) -> None:
         "--expand", action="store_true", help="measure query expansion beside it (AQE and αQE)"
     )
     add_checkpoint(parser)
-    add_output(parser, "the run's folder")
+    add_output(parser, "the run's folder; needed with --features")
     parser.set_defaults(run=run)
 
 

@@ -69,7 +69,7 @@ def attend(
         "fingerprint": fingerprint(trained.network, trained.settings),
     }
     attended = Attended(picture.name, canvas, panels, f"{pixels.shape[0]}×{pixels.shape[1]}")
-    write_attention_page(output / PAGE, f"{picture.name} in {run.name}", attended, notes)
+    write_attention_page(output / PAGE, f"{picture.name} in {run.resolve().name}", attended, notes)
     return output / PAGE
 
 

@@ -92,7 +92,7 @@ def evaluate_run(
     }
     look = partial(look_at_queries, trained.network, settings.data)
     metrics = _measure(features, settings.evaluation.metric, facts, output, look)
-    _write_page(output, run.name, read_log(run), dump(settings))
+    _write_page(output, run.resolve().name, read_log(run), dump(settings))
     _tell(console, metrics, output)
 
 
@@ -112,7 +112,7 @@ def rewrite_report(run: Path, output: Path) -> Path:
     """The page of a run from what was measured before; returns its path."""
     settings = run / "settings.yaml"
     text = settings.read_text() if settings.exists() else ""
-    _write_page(run, run.name, read_log(run), text, output / PAGE)
+    _write_page(run, run.resolve().name, read_log(run), text, output / PAGE)
     return output / PAGE
 
 

@@ -56,6 +56,13 @@ def test_a_wrong_size_is_one_sentence(size: str, capsys: pytest.CaptureFixture[s
     assert error.count("\n") == 1
 
 
+def test_names_may_stand_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["blocks", "--size", "64x32", "--names", "eca, simam", "--format", "csv"]
+    assert main(words) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert {row["block"] for row in rows} == {"", "eca", "simam"}
+
+
 def test_a_misspelt_block_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["blocks", "--names", "rga,simamm"]) == 2
     assert "did you mean 'simam'" in capsys.readouterr().err

@@ -25,6 +25,15 @@ def test_one_run(evaluated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         assert f"{100 * score:.1f}" in (tmp_path / "page" / name).read_text()
 
 
+@pytest.mark.parametrize("command", ["report", "evaluate"])
+def test_the_page_of_the_working_folder_has_its_title(
+    evaluated: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(evaluated)
+    assert main([command, "."]) == 0
+    assert "<h1>tiny</h1>" in (evaluated / "report.html").read_text()
+
+
 def test_two_runs(evaluated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = shutil.copytree(evaluated, tmp_path / "other")
     out = tmp_path / "compared"
