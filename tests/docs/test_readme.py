@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from reid_attn import __version__
-from reid_attn.commands import _parse
+from reid_attn.commands import COMMANDS, _parse
+from reid_attn.data.synthetic import _plan
 from reid_attn.errors import UsageError
 from reid_attn.settings import load, resolve
 
@@ -121,6 +122,25 @@ def test_paths(document: Path) -> None:
     text = document.read_text()
     named = re.findall(r"\b(?:configs|docs|reid_attn|scripts|tests)/[a-z0-9_/.-]+\b", text)
     assert not [path for path in named if not (ROOT / path).exists() and "docs/results" not in path]
+
+
+def test_examples_are_of_the_sample_of_the_quickstart(capsys: pytest.CaptureFixture[str]) -> None:
+    """Which they find in its folder, and do not draw another set into."""
+    (drawn,) = re.findall(r"^reid (sample .+)$", (ROOT / "scripts/quickstart").read_text(), re.M)
+    sample = _parse(shlex.split(drawn.replace("$sample", "data/sample")))
+    shots = _plan(sample.persons, sample.cameras, sample.pictures)
+    known = {f"{sample.folder}/{shot.name}" for shot in shots}
+    commands = lines("sh")
+    for name in COMMANDS:
+        with pytest.raises(SystemExit):
+            _parse([name, "--help"])
+        commands += [line.strip() for line in capsys.readouterr().out.split("\n")]
+    named = re.findall(r"data/sample/\S+\.jpg", "\n".join(commands))
+    assert named
+    assert set(named) <= known
+    for line in commands:
+        if line.startswith(f"reid-attn sample {sample.folder} "):
+            assert vars(_parse(shlex.split(line)[1:])) == vars(sample), line
 
 
 def test_modules_of_the_architecture() -> None:

@@ -10,6 +10,7 @@ from ...errors import DataError, UsageError
 from .._arguments import Subparsers
 from ._answers import print_answer, told
 from ._shared import add_action, add_model, opened
+from ._sources import pictures_below
 
 if TYPE_CHECKING:
     from ...gallery import Where
@@ -85,7 +86,7 @@ def _search(arguments: argparse.Namespace) -> None:
     where = _where(arguments)
     if bool(arguments.sources) == (arguments.row is not None):
         raise UsageError("name a picture or a folder, or a row with --row N: one of the two")
-    pictures = _pictures(arguments.sources)
+    pictures = pictures_below(arguments.sources) if arguments.sources else []
     cameras = _cameras(pictures) if arguments.other_cameras_only and pictures else None
     queries: Any = [pictures] if arguments.one_person else list(pictures)
     names = [str(path) for path in pictures[: len(queries)]]
@@ -127,15 +128,6 @@ def _where(arguments: argparse.Namespace) -> "Where":
         until=arguments.until,
         attributes={key: attribute_value(value) for key, _, value in pairs},
     )
-
-
-def _pictures(sources: Sequence[Path]) -> list[Path]:
-    from ...data.images import find
-
-    found = [p for source in sources for p in (find(source) if source.is_dir() else [source])]
-    if sources and not found:
-        raise DataError(f"there is no picture in {sources[0]}: check the path")
-    return found
 
 
 def _cameras(pictures: Sequence[Path]) -> list[int]:
