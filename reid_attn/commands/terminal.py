@@ -25,12 +25,17 @@ def write_any_character() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def complain(sentence: str) -> None:
-    """Say it on stderr, each line with its control characters spelt out, if anybody listens."""
+def harmless(text: str) -> str:
+    """`text` of any number of lines with its control characters spelt out."""
     from ..reports.ranked_lists import printable
 
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def complain(sentence: str) -> None:
+    """Say it on stderr, if anybody listens."""
     try:
-        print(*map(printable, sentence.split("\n")), sep="\n", file=sys.stderr, flush=True)
+        print(harmless(sentence), file=sys.stderr, flush=True)
     except OSError:
         _let_go(sys.stderr)
 
@@ -51,7 +56,7 @@ def fail(error: OSError) -> int:
         _let_go(sys.stdout)
         _let_go(sys.stderr)
         return CLOSED
-    if error.filename is not None:
+    if isinstance(error.filename, str | bytes | os.PathLike):  # and no number of a descriptor
         complain(
             f"error: could not use {os.fsdecode(error.filename)} ({error.strerror}): check its "
             "name, its permissions and the space that is left"

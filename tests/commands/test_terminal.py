@@ -76,7 +76,10 @@ def test_what_an_encoding_lacks_is_spelt_out(people, monkeypatch, encoding):
     assert json.loads(output.getvalue().splitlines()[-1])["rows"] == 0
 
 
-def test_names_do_not_act_on_the_terminal(tmp_path, capsys):
+def test_names_do_not_act_on_the_terminal(people, tmp_path, capsys):
+    os.rename(people, tmp_path / "\x1b[32mgreen")
+    assert main(["gallery", "verify", str(tmp_path / "\x1b[32mgreen")]) == 0
+    assert "/\\x1b[32mgreen: 0 rows are" in capsys.readouterr().out
     assert main(["gallery", "stats", str(tmp_path / "\x1b[31mred\u202e")]) == 2
     error = capsys.readouterr().err
     assert "/\\x1b[31mred\\u202e: make one" in error

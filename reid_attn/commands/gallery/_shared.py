@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, UsageError
 from .._arguments import Subparsers, add_command
+from ..terminal import harmless
 
 if TYPE_CHECKING:
     from ...gallery import Gallery
@@ -46,7 +47,7 @@ def kept_run(model: str) -> str:
 
 def show(arguments: argparse.Namespace, result: Mapping[str, Any], sentence: str) -> None:
     """Print the result, for programs or for people."""
-    print(json.dumps(result, allow_nan=False) if arguments.json else sentence)
+    print(json.dumps(result, allow_nan=False) if arguments.json else harmless(sentence))
 
 
 def opened(arguments: argparse.Namespace) -> "Gallery":
