@@ -46,7 +46,7 @@ class SelfCalibrated(Block):
         channels: C of the map.
         part: `conv`: SCConv, C -> C. `replace`: C halved between a plain and a self-calibrated
             branch, C -> C, C even. `bottleneck`: SCBottleneck with planes C/4, C -> C, or, at
-            stride 2, planes C/2, C -> 2C with a strided 1×1 as shortcut; C a multiple of 8.
+            stride 2, planes C/2, C -> 2C with a strided 1×1 as shortcut; C a multiple of 8, or 4.
         pooling_r: side of the windows of the average pool.
         stride: 1, or 2 to halve the map.
 
@@ -202,7 +202,7 @@ def _refuse_misfit(channels: int, part: str, pooling_r: int, stride: int) -> Non
         raise UsageError(
             f"pooling_r is the side of a pooling window, a whole number from 1, not {pooling_r!r}"
         )
-    divisor = {"conv": 1, "bottleneck": 8, "replace": 2}[part]
+    divisor = {"conv": 1, "bottleneck": 8 // stride, "replace": 2}[part]  # a branch is C/8 or C/4
     if channels % divisor:
         raise UsageError(
             f"the part '{part}' of a self-calibrated convolution needs channels in multiples of "

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from .. import attention
 from ..data.images import preprocessing
-from ..settings import ModelSettings, Settings
+from ..errors import UsageError
+from ..settings import LossSettings, ModelSettings, Settings
 from . import parts, zoo
 from .head import BNNeck, CosineClassifier, LinearClassifier, Output
 from .parts import PartBranch
@@ -33,8 +34,6 @@ class Network(nn.Module):
         self.classifier = place.classifier(channels, identities) or _classifier(
             settings, width, identities
         )
-        if isinstance(self.classifier, attention.Block):
-            self.neck.requires_grad_(False)  # such a classifier reads the map: nothing trains it
         parts.refuse_too_many(settings.parts, self.backbone.map_size[0])
         self.parts = nn.ModuleList(
             PartBranch(
@@ -68,7 +67,21 @@ def build_network(settings: Settings, identities: int) -> Network:
         UsageError: options that do not go together, or with the size of the pictures.
     """
     size = (settings.data.height, settings.data.width)
-    return Network(settings.model, size, identities)
+    network = Network(settings.model, size, identities)
+    if isinstance(network.classifier, attention.Block):
+        _fit_to_map_classifier(network, settings.loss)
+    return network
+
+
+def _fit_to_map_classifier(network: Network, loss: LossSettings) -> None:
+    """Such a classifier reads the map: no loss but that between pictures may train the neck."""
+    if loss.identity_kind != "softmax":
+        raise UsageError(
+            f"loss.identity_kind={loss.identity_kind} puts a margin on cosines, and the classifier "
+            "that model.attention names gives none: use softmax, or leave that block out"
+        )
+    if loss.metric_feature == "before_neck":
+        network.neck.requires_grad_(False)
 
 
 def fingerprint(network: Network, settings: Settings) -> str:

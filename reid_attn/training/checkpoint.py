@@ -32,7 +32,7 @@ class Position:
 
     epoch: int = 0
     step: int = 0
-    """Finished steps of this epoch."""
+    """Finished batches of this epoch; with `optimizer.accumulate` several make a step."""
     sums: dict[str, float] = field(default_factory=dict)
     log_rows: int = 0
     best_mAP: float = -1.0

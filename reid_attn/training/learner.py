@@ -1,5 +1,6 @@
 """A network and all that changes with it: one step of the optimizer, in its parts."""
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -123,9 +124,21 @@ class Learner:
                 self.scaler.unscale_(optimizer)
             return float(torch.nn.utils.get_total_norm(self._gradients()))
 
+    def skips(self, norm: float) -> bool:
+        """Whether `update` will leave everything as it is, for a gradient that fp16 cannot hold.
+
+        The scale is halved each time; a gradient that is not finite below a scale of 1 is not
+        finite without fp16 either.
+        """
+        overflow = self.scaler.is_enabled() and not math.isfinite(norm)
+        return overflow and self.scaler.get_scale() >= 1
+
     def update(self, rate: float, norm: float, step: int) -> None:
         """Step number `step` of the training, at learning rate `rate`, with gradients of `norm`."""
         with self.phase("optimizer"):
+            if self.skips(norm):  # the scaler would skip the network alone, without the centers
+                self.scaler.update()
+                return
             if limit := self.settings.optimizer.clip:
                 size = torch.tensor(norm, device=self.device)
                 torch.nn.utils.clip_grads_with_norm_(self._parameters(), limit, size)

@@ -17,7 +17,7 @@ from ..data.batches import Batch, train_batches
 from ..data.cache import open_cache
 from ..data.sampling import Shard
 from ..data.screening import listing, summary
-from ..errors import DataError, Interrupted
+from ..errors import DataError, Interrupted, ReidError
 from ..features import FeatureSet
 from ..settings import Settings, dump
 from . import checkpoint
@@ -149,7 +149,7 @@ class _Training:
             self._refuse_non_finite(values["total"], "loss", used)
             self._add_up(values | {"pictures": len(batch.labels) * self.processes.size})
         norm = learner.reduce()
-        if not learner.scaler.is_enabled():  # with fp16 the scaler itself drops such a step
+        if not learner.skips(norm):
             self._refuse_non_finite(norm, "gradient", used)
         learner.update(rate, norm, step)
         position.step += count
@@ -163,7 +163,7 @@ class _Training:
         pictures = [self.dataset.train[index].path.name for index in everyone]
         raise self.processes.refusal(
             DataError(
-                f"the {what} is {value} in epoch {self.position.epoch + 1}, step "
+                f"the {what} is {value} in epoch {self.position.epoch + 1}, batch "
                 f"{self.position.step + 1}, and nothing was updated: the last checkpoint in "
                 f"{self.run} is sound; lower optimizer.learning_rate, use training.precision="
                 f"fp32, or look at the pictures of the batch: {', '.join(pictures)}"
@@ -194,11 +194,16 @@ class _Training:
         """Log the scores of now; returns whether the mAP is the best so far."""
         if not self.dataset.query or not self.dataset.gallery:
             return False
-        features = self.features = extract_together(
-            self.learner.result, self.dataset, self.settings, self.processes
-        )
         before = self.position.best_mAP
-        self.processes.on_first(lambda: self._rank(features))
+        try:
+            features = self.features = extract_together(
+                self.learner.result, self.dataset, self.settings, self.processes
+            )
+            self.processes.on_first(lambda: self._rank(features))
+        except (ReidError, SystemExit):  # refused in one process, refused in all
+            self._save()  # a test picture that cannot be read must not cost the epochs before it
+            self.console.print(f"saved; go on with: reid-attn train --resume {self.run}")
+            raise
         return self.position.best_mAP > before
 
     def _rank(self, features: FeatureSet | None) -> None:
@@ -228,8 +233,8 @@ class _Training:
         self._save()
         raise self.processes.refusal(
             Interrupted(
-                f"stopped after epoch {self.position.epoch}, step {self.position.step}, and saved; "
-                f"go on with: reid-attn train --resume {self.run}",
+                f"stopped after epoch {self.position.epoch}, batch {self.position.step}, and "
+                f"saved; go on with: reid-attn train --resume {self.run}",
                 number,
             )
         )

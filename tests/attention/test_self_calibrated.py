@@ -99,6 +99,11 @@ def test_one_value_per_channel_is_refused_before_anything_changes(
     assert all(torch.equal(tensor, before[key]) for key, tensor in block.state_dict().items())
 
 
+def test_a_strided_bottleneck_takes_multiples_of_four() -> None:
+    block = attention.build("self_calibrated", 12, (8, 4), part="bottleneck", stride=2)
+    assert block(torch.randn(2, 12, 8, 4)).shape == (2, 24, 4, 2)
+
+
 @pytest.mark.parametrize(
     ("channels", "options", "message"),
     [

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from reid_attn import attention
+from reid_attn.errors import UsageError
 from reid_attn.losses import Objective
 from reid_attn.models import build_network
 from reid_attn.models.network import Network
@@ -94,3 +95,45 @@ def test_a_block_that_stands_for_the_3x3_takes_imagenet_weights_for_the_rest(tmp
     own = [key for key in after if key not in given]
     assert own
     assert all(".conv2." in key and torch.equal(after[key], before[key]) for key in own)
+
+
+def test_blocks_narrow_the_published_place() -> None:
+    net = network(8, name="squeeze_excite", stages=[1], blocks="last")
+    kinds = [type(bottleneck.residual_attention) for bottleneck in net.backbone.layer1]
+    assert kinds == [nn.Identity, nn.Identity, nn.Sequential]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"name": "large_kernel", "stages": [3, 4]}, "would stand nowhere"),
+        ({"name": "residual", "stages": [4]}, "would stand nowhere"),
+        ({"name": "rga", "stages": []}, "would stand nowhere"),
+        ({"name": "simam", "slot": "conv2", "stages": []}, "would stand nowhere"),
+        ({"name": "rga", "blocks": "last"}, "slot 'stage', which has no blocks"),
+        ({"name": "rga", "slot": "head", "blocks": 2}, "slot 'head', which has no blocks"),
+        ({"name": "dual", "stages": [4]}, "slot 'head', which has no stages"),
+        ({"name": "csra", "stages": [1]}, "slot 'classifier', which has no stages"),
+    ],
+)
+def test_settings_that_would_change_nothing_are_refused(options: dict, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        network(8, **options)
+
+
+def test_a_network_has_one_classifier() -> None:
+    model = {"width": 8, "attention": [{"name": "csra"}, {"name": "csra"}]}
+    with pytest.raises(UsageError, match="one classifier"):
+        build_network(resolve({"model": model}, "the test"), IDENTITIES)
+
+
+def test_a_classifier_that_reads_the_map_fits_the_losses() -> None:
+    model = {"width": 8, "attention": [{"name": "csra"}]}
+    for feature, trained in (("before_neck", False), ("after_neck", True)):
+        values = {"model": model, "loss": {"metric_feature": feature}}
+        built = build_network(resolve(values, "the test"), IDENTITIES)
+        assert built.neck.weight.requires_grad == trained
+        assert not built.neck.bias.requires_grad
+    margins = {"model": model | {"classifier": "cosine"}, "loss": {"identity_kind": "arcface"}}
+    with pytest.raises(UsageError, match="puts a margin on cosines"):
+        build_network(resolve(margins, "the test"), IDENTITIES)

@@ -227,3 +227,22 @@ def test_a_step_reports_the_objective_and_the_share_of_persons_that_were_recogni
     assert list(values) == ["total", "identity", "triplet", "accuracy"]
     assert values["total"] == pytest.approx(float(losses.total.detach()), rel=1e-5)
     assert values["accuracy"] == pytest.approx(sum(right) / 8)
+
+
+def test_what_fp16_cannot_hold_moves_nothing_and_does_not_go_on_for_ever() -> None:
+    learner = new(training={"precision": "fp16"}, loss={"center": 5e-4}, optimizer={"ema": 0.9})
+    learner.network.classifier.weight.register_hook(lambda gradient: gradient * math.nan)
+    before, centers = weights(learner), learner.objective.state_dict()
+    centers = {name: tensor.clone() for name, tensor in centers.items()}
+    average = copy.deepcopy(learner.average.network.state_dict())
+    scale, norms = learner.scaler.get_scale(), []
+    while learner.skips(math.nan):
+        norms.append(step(learner, len(norms), batch(0)))
+    assert all(math.isnan(norm) for norm in norms)
+    assert scale * 0.5 ** len(norms) < 1 <= scale * 0.5 ** (len(norms) - 1)
+    assert not moved(learner, before)
+    for name, tensor in learner.objective.state_dict().items():
+        assert torch.equal(tensor, centers[name])
+    for name, tensor in learner.average.network.state_dict().items():
+        assert torch.equal(tensor, average[name])
+    assert not learner.skips(1.0)

@@ -73,13 +73,34 @@ def test_a_non_finite_step_updates_nothing(
         return original(self, batch, share)
 
     monkeypatch.setattr(Learner, "backward", poisoned)
-    with pytest.raises(DataError, match=rf"the {what} is nan in epoch 2, step 2.*\.jpg"):
+    with pytest.raises(DataError, match=rf"the {what} is nan in epoch 2, batch 2.*\.jpg"):
         train(tiny, load(tiny.data.source), tmp_path, QUIET)
     for key, parameter in seen["network"].named_parameters():
         assert torch.equal(parameter, seen["before"][key])
     kept = load_trained(tmp_path)
     assert kept.state["position"]["epoch"] == 1
     assert all(tensor.isfinite().all() for tensor in kept.network.state_dict().values())
+
+
+def test_an_evaluation_that_fails_keeps_the_epochs_before_it(
+    tiny: Settings, sample: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(sample, data)
+    picture = load(f"market1501:{data}").gallery[0].path
+    whole = picture.read_bytes()
+    picture.write_bytes(whole[: len(whole) // 2])
+    settings = changed(
+        tiny,
+        training={"epochs": 4, "evaluate_every": 2, "save_every": 50},
+        data={"source": f"market1501:{data}"},
+    )
+    with pytest.raises(DataError, match=picture.name):
+        train(settings, load(settings.data.source), tmp_path / "run", QUIET)
+    assert load_trained(tmp_path / "run").state["position"]["epoch"] == 2
+    picture.write_bytes(whole)
+    train(settings, load(settings.data.source), tmp_path / "run", QUIET)
+    assert load_trained(tmp_path / "run").state["position"]["epoch"] == 4
 
 
 def test_bfloat16_trains(tiny: Settings, tmp_path: Path) -> None:
