@@ -152,7 +152,7 @@ def _table(files: dict[Row, list[Path]], title: str, folds: list[Fold]) -> str:
     head = ["configuration", *names, "mean", "95 % over persons", "minutes a run"]
     rows = [_cells(row, its) for row, its in files.items()]
     title = f"# {title}\n\nRank-1 / mAP (plain) in percent, last epoch.\n\n"
-    lines = [*markdown(head, rows), "", *_comparisons(files), *_made(files)]
+    lines = [*markdown(head, rows), "", *_comparisons(files), *_made(files, names)]
     return title + "\n".join(lines) + "\n"
 
 
@@ -195,12 +195,16 @@ def _comparisons(files: dict[Row, list[Path]]) -> list[str]:
     return lines
 
 
-def _made(files: dict[Row, list[Path]]) -> list[str]:
+def _made(files: dict[Row, list[Path]], names: list[str]) -> list[str]:
+    """The command, and the folds that were trained in each way."""
+    ways: dict[str, set[str]] = {}
+    for its in files.values():
+        for name, file in zip(names, its, strict=True):
+            if file.exists():
+                ways.setdefault(storage.read_json(file)["made"], set()).add(name)
     words = shlex.join(word for word in sys.argv[1:] if word != "--only-table")
-    done = [storage.read_json(file) for its in files.values() for file in its if file.exists()]
-    made = sorted({numbers["made"] for numbers in done})
     return [
-        *(f"Pictures {line}.\n" for line in made),
+        *(f"{', '.join(sorted(folds))}: {way}.\n" for way, folds in sorted(ways.items())),
         f"Made by `python -m benchmarks.folds {words}`.",
     ]
 
