@@ -36,6 +36,7 @@ from torch.nn import functional as F
 
 from ..errors import UsageError
 from ._block import Block, Place
+from ._excite import hidden_width
 from ._precision import full_precision, widened
 
 Branches = Literal["both", "position", "channel"]
@@ -128,7 +129,7 @@ class _Residual(nn.Module):
 class _PositionAttention(_Residual):
     def __init__(self, channels: int, reduction: int, gamma: bool) -> None:
         super().__init__(gamma)
-        self.width = _width(channels, reduction)
+        self.width = hidden_width(channels, reduction)
         self.embed = nn.Conv2d(channels, 2 * self.width + channels, kernel_size=1)  # Q, K, V
 
     def attend(self, x: Tensor) -> Tensor:
@@ -163,10 +164,6 @@ def _weights(query: Tensor, key: Tensor) -> Tensor:
         return torch.softmax(widened(query).mT @ widened(key), dim=2)
 
 
-def _width(channels: int, reduction: int) -> int:
-    return max(channels // reduction, 1)
-
-
 def _refuse(option: str, found: str, choices: tuple[str, ...]) -> None:
     if found not in choices:
         raise UsageError(f"dual has no {option} '{found}': choose one of {', '.join(choices)}")
@@ -181,6 +178,6 @@ def parameter_count(
 ) -> int:
     """Trainable parameters: (C + 1)(2d + C) + 1 of the positions, 1 of the channels."""
     del size  # fits every map
-    embedding = (channels + 1) * (2 * _width(channels, reduction) + channels)
+    embedding = (channels + 1) * (2 * hidden_width(channels, reduction) + channels)
     position, channel = branches != "channel", branches != "position"
     return position * (embedding + gamma) + channel * gamma

@@ -28,6 +28,7 @@ from .learner import Learner, first_network
 from .log import MetricLog
 from .processes import ALONE, Processes
 from .progress import training_progress
+from .schedule import unreached
 from .timetable import Timetable
 
 SETTINGS = "settings.yaml"
@@ -101,6 +102,8 @@ class _Training:
         if self.weights_report:
             storage.write_json(self.run / WEIGHTS_REPORT, self.weights_report.as_dict())
             self.console.print(self.weights_report.summary(), markup=False, highlight=False)
+        if note := unreached(self.settings.schedule, self.settings.training.epochs):
+            self.console.print(note, markup=False, highlight=False)
         if self.dataset.bad:
             storage.write_text(self.run / BAD_PICTURES, listing(self.dataset.bad))
             self.console.print(summary(self.dataset.bad), markup=False, highlight=False)

@@ -32,6 +32,25 @@ def learning_rate(
     return base * (schedule.final_factor + (1 - schedule.final_factor) * cosine)
 
 
+def unreached(schedule: ScheduleSettings, epochs: int) -> str:
+    """What a training of so many epochs never comes to, in a sentence; empty if there is nothing.
+
+    A recipe that is shortened by `training.epochs` alone would else train at its full rate to the
+    end, without a word.
+    """
+    points = {"warmup_epochs": [schedule.warmup_epochs]}
+    if schedule.name == "step":
+        points["milestones"] = list(schedule.milestones)
+    else:
+        points["flat_epochs"] = [schedule.flat_epochs]
+    late = {name: [e for e in points[name] if e >= epochs] for name in points}
+    told = " and ".join(f"{name} {', '.join(map(str, own))}" for name, own in late.items() if own)
+    return told and (
+        f"note: of the schedule, {told} will not be reached in {epochs} epochs, and the learning "
+        "rate stays high; shorten the schedule as well"
+    )
+
+
 def steps_done(steps: Sequence[int], epoch: int, step: int) -> int:
     """Steps of the whole training that lie before step number `step` of `epoch`."""
     return sum(steps[:epoch]) + step

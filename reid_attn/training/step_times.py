@@ -70,8 +70,10 @@ class Stopwatch:
     def __call__(self, name: str) -> Iterator[None]:
         """Count what runs inside for `name`."""
         self.enter(name)
-        yield
-        self.leave()
+        try:
+            yield
+        finally:
+            self.leave()
 
     def enter(self, name: str) -> None:
         """From now on, until `leave`, time is that of `name`."""

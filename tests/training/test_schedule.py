@@ -6,7 +6,7 @@ from itertools import chain
 import pytest
 
 from reid_attn.settings import ScheduleSettings
-from reid_attn.training.schedule import learning_rate, steps_done
+from reid_attn.training.schedule import learning_rate, steps_done, unreached
 
 MARKET = [200] * 120  # 12,936 pictures in exhausting 16×4 batches: about 200 steps an epoch
 
@@ -103,3 +103,13 @@ def test_no_warm_up_starts_at_the_peak() -> None:
 
 def test_steps_are_counted_over_epochs_of_any_length() -> None:
     assert [steps_done([3, 5, 4], *place) for place in ((0, 2), (1, 0), (2, 4))] == [2, 3, 12]
+
+
+def test_a_schedule_that_a_short_training_does_not_reach_is_told() -> None:
+    assert not unreached(ScheduleSettings(), 71)
+    assert "milestones 70 will not" in unreached(ScheduleSettings(), 70)
+    assert "warmup_epochs 10 and milestones 40, 70 will" in unreached(ScheduleSettings(), 10)
+    cosine = ScheduleSettings(name="cosine", flat_epochs=30)
+    assert not unreached(cosine, 31)
+    assert "flat_epochs 30" in unreached(cosine, 30)
+    assert not unreached(ScheduleSettings(name="cosine", warmup_epochs=0), 1)
