@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from ..errors import UsageError
 from ._block import Block, Place
+from ._layout import in_layout_of
 
 
 class Coordinate(Block):
@@ -60,7 +61,7 @@ class Coordinate(Block):
         height = x.shape[2]
         by_row = torch.sigmoid(self.by_row(hidden[..., :height])).unsqueeze(3)  # (N, C, H, 1)
         by_column = torch.sigmoid(self.by_column(hidden[..., height:])).unsqueeze(2)
-        return by_row * by_column
+        return in_layout_of(x, torch.mul, by_row, by_column)
 
     def official_modules(self) -> Mapping[str, str]:
         """Published: conv1, bn1, conv_h, conv_w."""

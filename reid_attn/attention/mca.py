@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ._block import Block, Place
+from ._layout import in_layout_of
 
 
 class MCA(Block):
@@ -54,7 +55,8 @@ class MCA(Block):
         columns = self.along_width(x, (1, 2))[:, None, None, :]
         mean: Tensor = (rows + columns) * share  # (N, 1, H, W)
         if self.along_channels is not None:
-            mean = mean + self.along_channels(x, (2, 3))[:, :, None, None] * share
+            channels = self.along_channels(x, (2, 3))[:, :, None, None] * share
+            return in_layout_of(x, torch.add, mean, channels)
         return mean
 
     def official_modules(self) -> Mapping[str, str]:
