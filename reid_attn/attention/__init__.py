@@ -8,7 +8,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from ..errors import UsageError, nearest
 from ._block import Block, Place
@@ -45,19 +45,31 @@ def build(name: str, channels: int, size: tuple[int, int], **options: Any) -> Bl
     The defaults are the published mathematics. `size` reaches only the blocks that depend on it.
 
     Raises:
-        UsageError: no such block, or an option that it does not have.
+        UsageError: no such block, an option that it does not have, or a value that it refuses.
     """
     block = block_class(name)
-    allowed = inspect.signature(block).parameters
-    for option in options:
+    allowed = inspect.signature(block, eval_str=True).parameters
+    own = sorted(set(allowed) - {"channels", "size"})
+    for option, value in options.items():
         if option not in allowed:
-            own = sorted(set(allowed) - {"channels", "size"})
             raise UsageError(
                 f"the block '{name}' has no option '{option}'{nearest(option, own)}; "
                 f"its options: {', '.join(own) or 'none'}"
             )
+        _refuse_unknown(name, option, value, allowed[option].annotation)
     sized = {"size": tuple(size)} if "size" in allowed else {}
     return block(channels=channels, **sized, **options)
+
+
+def _refuse_unknown(name: str, option: str, value: Any, annotation: Any) -> None:
+    """`UsageError` when an option that is declared as a `Literal` has none of its values."""
+    choices = get_args(annotation) if get_origin(annotation) is Literal else (value,)
+    if value not in choices:
+        spelt = [str(choice) for choice in choices]
+        raise UsageError(
+            f"{option} of the block '{name}' is one of {', '.join(spelt)}, not {value!r}"
+            f"{nearest(str(value), spelt)}"
+        )
 
 
 def parameter_count(name: str, channels: int, size: tuple[int, int], **options: Any) -> int:

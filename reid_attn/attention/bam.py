@@ -40,7 +40,7 @@ class BAM(Block):
         fusion: the paper's sum of the two branches or the published code's product (mul).
 
     Raises:
-        UsageError: an unknown fusion, or a dilation under 1.
+        UsageError: a dilation under 1.
     """
 
     published = (Place("stage", stages=(1, 2, 3)),)
@@ -56,8 +56,6 @@ class BAM(Block):
         fusion: Literal["sum", "mul"] = "sum",
     ) -> None:
         super().__init__()
-        if fusion not in ("sum", "mul"):
-            raise UsageError(f"bam has no fusion '{fusion}': choose sum or mul")
         if dilation < 1:
             raise UsageError(f"bam cannot dilate by {dilation}: give a whole number from 1 up")
         width = hidden_width(channels, reduction)

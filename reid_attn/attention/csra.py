@@ -25,7 +25,7 @@ T = ∞ is meant for a trained network. Made for many labels to a picture, witho
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -74,8 +74,6 @@ class CSRA(Block):
         chunk: int | None = None,
     ) -> None:
         super().__init__()
-        if heads not in get_args(Heads):
-            raise UsageError(f"csra has no form with {heads} heads: choose 1, 2, 4, 6 or 8")
         if temperature is not None and temperature <= 0:
             raise UsageError(f"csra got temperature={temperature}: give it more than 0, 99 for ∞")
         if chunk is not None and chunk < 1:

@@ -28,7 +28,7 @@ distances of features before the neck start doubled; one branch alone starts as 
 """
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -71,10 +71,6 @@ class Dual(Block):
         gamma: bool = True,
     ) -> None:
         super().__init__()
-        _refuse("branches", branches, get_args(Branches))
-        _refuse("energy", energy, get_args(Energy))
-        if reduction < 1:
-            raise UsageError(f"dual got reduction={reduction}: give it 1 or more")
         self.position = (
             _PositionAttention(channels, reduction, gamma) if branches != "channel" else None
         )
@@ -162,11 +158,6 @@ def _weights(query: Tensor, key: Tensor) -> Tensor:
     """(N, d, n) and (N, d, m) -> (N, n, m), rows adding up to 1, in float32 at least."""
     with full_precision(query):
         return torch.softmax(widened(query).mT @ widened(key), dim=2)
-
-
-def _refuse(option: str, found: str, choices: tuple[str, ...]) -> None:
-    if found not in choices:
-        raise UsageError(f"dual has no {option} '{found}': choose one of {', '.join(choices)}")
 
 
 def parameter_count(

@@ -45,7 +45,7 @@ class GlobalContext(Block):
         form: transform of the context: the bottleneck of GC or the one convolution of SNL.
 
     Raises:
-        UsageError: a ratio that is not above 0, or a choice that there is not.
+        UsageError: a ratio that is not above 0, or fusions that there are not.
     """
 
     published = (Place("residual", stages=(2, 3, 4)),)
@@ -69,7 +69,7 @@ class GlobalContext(Block):
         form: Form = "gc",
     ) -> None:
         super().__init__()
-        _refuse(ratio, pooling, fusions, form)
+        _refuse(ratio, fusions)
         hidden = _hidden(channels, ratio)
         self.energy = nn.Conv2d(channels, 1, kernel_size=1) if pooling == "att" else None
         if self.energy is not None:
@@ -133,17 +133,13 @@ def _hidden(channels: int, ratio: float) -> int:
     return max(int(channels * ratio), 1)
 
 
-def _refuse(ratio: float, pooling: str, fusions: Sequence[str], form: str) -> None:
+def _refuse(ratio: float, fusions: Sequence[str]) -> None:
     if not ratio > 0:
         raise UsageError(f"ratio of global_context is {ratio}: take a factor above 0, as 0.0625")
-    if pooling not in ("att", "avg"):
-        raise UsageError(f"global_context has no pooling '{pooling}': choose att or avg")
     if not fusions or not {*fusions} <= {"add", "mul"} or len({*fusions}) < len(fusions):
         raise UsageError(
             f"global_context has no fusions {list(fusions)}: give a list of add, mul or both"
         )
-    if form not in ("gc", "snl"):
-        raise UsageError(f"global_context has no form '{form}': choose gc or snl")
 
 
 def parameter_count(

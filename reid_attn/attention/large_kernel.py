@@ -64,7 +64,7 @@ class LargeKernel(Block):
             left out.
 
     Raises:
-        UsageError: a mode, kernel, ratio or share that there is not.
+        UsageError: a kernel, ratio or share that there is not.
     """
 
     published = (Place("stage", stages=(1, 2)),)
@@ -90,7 +90,7 @@ class LargeKernel(Block):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        _refuse(mode, kernel, mlp_ratio, drop_path)
+        _refuse(kernel, mlp_ratio, drop_path)
         self.mode, self.drop_path = mode, drop_path
         self.kernels = nn.Sequential(*_kernels(channels, separable, kernel))
         if mode != "gate":
@@ -159,9 +159,7 @@ class LargeKernel(Block):
         return {key: scales.get(key, names) for key, names in super().sources().items()}
 
 
-def _refuse(mode: str, kernel: int, mlp_ratio: int, drop_path: float) -> None:
-    if mode not in ("gate", "attention", "block"):
-        raise UsageError(f"large_kernel has no mode '{mode}': choose gate, attention or block")
+def _refuse(kernel: int, mlp_ratio: int, drop_path: float) -> None:
     if kernel not in list(_KERNELS):
         sizes = ", ".join(map(str, _KERNELS))
         raise UsageError(f"large_kernel has no kernel {kernel}: choose one of {sizes}")

@@ -174,8 +174,6 @@ def _refuse_misfit(channels: int, heads: int, residual: bool, stride: int) -> No
             f"mhsa got heads={heads} for {channels} channels: give it a number of heads that "
             "divides the channels"
         )
-    if stride not in (1, 2):
-        raise UsageError(f"mhsa has stride 1 or 2, not {stride!r}")
     if residual and stride == 2:
         raise UsageError("mhsa cannot add its input to half of the map: use residual or stride=2")
 

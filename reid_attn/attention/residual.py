@@ -53,7 +53,7 @@ class ResidualAttention(Block):
         levels: how often the mask's map is halved: 3, 2, 1 for the paper's stages A, B, C.
 
     Raises:
-        UsageError: C is not a multiple of 4, or there are no such levels.
+        UsageError: C is not a multiple of 4.
     """
 
     kind = "map"
@@ -67,8 +67,6 @@ class ResidualAttention(Block):
 
     def __init__(self, channels: int, levels: Literal[1, 2, 3] = 3) -> None:
         super().__init__()
-        if levels not in (1, 2, 3):
-            raise UsageError(f"residual attention has 1, 2 or 3 levels, not {levels!r}")
         if channels < 4 or channels % 4:
             raise UsageError(
                 f"residual attention needs channels in multiples of 4 and got {channels}"

@@ -104,8 +104,6 @@ class RGA(Block):
             raise UsageError(
                 "rga needs spatial or channel to be true, and relation or original as well"
             )
-        if order not in ("sc", "cs", "parallel"):
-            raise UsageError(f"rga has no order '{order}': choose sc, cs or parallel")
         self.size = (size[0], size[1])
         self.trained_size = tuple(trained_size or size)
         self.order = order

@@ -35,7 +35,7 @@ class SCSE(Block):
         reduction: C / hidden width of the channel gate.
 
     Raises:
-        UsageError: an unknown mode or fusion.
+        UsageError: a reduction below 1.
     """
 
     published = (Place("stage"),)
@@ -56,10 +56,6 @@ class SCSE(Block):
         reduction: int = 2,
     ) -> None:
         super().__init__()
-        if mode not in ("both", "channel", "spatial"):
-            raise UsageError(f"scse has no mode '{mode}': choose both, channel or spatial")
-        if fusion not in ("max", "add", "mul", "concat"):
-            raise UsageError(f"scse has no fusion '{fusion}': choose max, add, mul or concat")
         self.mode, self.fusion = mode, fusion
         if mode != "spatial":
             self.channel = Excitation(channels, reduction)

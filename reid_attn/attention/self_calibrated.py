@@ -32,11 +32,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import MismatchError, UsageError, nearest
+from ..errors import MismatchError, UsageError
 from ._block import Block, Place
 from ._norms import refuse_lone_value
-
-_PARTS = ("conv", "bottleneck", "replace")
 
 
 class SelfCalibrated(Block):
@@ -191,13 +189,6 @@ def _normalised(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.S
 
 
 def _refuse_misfit(channels: int, part: str, pooling_r: int, stride: int) -> None:
-    if part not in _PARTS:
-        raise UsageError(
-            f"a self-calibrated convolution has no part {part!r}{nearest(str(part), _PARTS)}; "
-            f"its parts: {', '.join(_PARTS)}"
-        )
-    if stride not in (1, 2):
-        raise UsageError(f"a self-calibrated convolution has stride 1 or 2, not {stride!r}")
     if not isinstance(pooling_r, int) or pooling_r < 1:
         raise UsageError(
             f"pooling_r is the side of a pooling window, a whole number from 1, not {pooling_r!r}"

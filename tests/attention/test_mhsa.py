@@ -134,7 +134,7 @@ def test_takes_the_published_names() -> None:
     [
         ({"heads": 5}, "divides the channels"),
         ({"heads": 0}, "divides the channels"),
-        ({"stride": 3}, "stride 1 or 2"),
+        ({"stride": 3}, "one of 1, 2, not 3"),
         ({"stride": 2, "residual": True}, "cannot add its input"),
     ],
 )

@@ -93,5 +93,5 @@ def test_the_gate_lies_between_one_and_two() -> None:
 
 @pytest.mark.parametrize(("channels", "levels"), [(18, 3), (16, 4), (16, 0)])
 def test_what_cannot_be_built_is_refused(channels: int, levels: int) -> None:
-    with pytest.raises(UsageError, match="residual attention"):
+    with pytest.raises(UsageError, match="residual"):
         attention.build("residual", channels, (8, 4), levels=levels)

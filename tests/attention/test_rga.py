@@ -115,7 +115,7 @@ def test_nothing_left_is_refused(off: tuple[str, str]) -> None:
 
 
 def test_an_unknown_order_is_refused() -> None:
-    with pytest.raises(UsageError, match="no order 'ss'"):
+    with pytest.raises(UsageError, match="one of sc, cs, parallel, not 'ss'"):
         attention.build("rga", 16, (8, 4), order="ss")
 
 

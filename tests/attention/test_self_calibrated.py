@@ -108,7 +108,7 @@ def test_a_strided_bottleneck_takes_multiples_of_four() -> None:
     ("channels", "options", "message"),
     [
         (8, {"part": "replaced"}, "did you mean 'replace'"),
-        (8, {"stride": 3}, "stride 1 or 2"),
+        (8, {"stride": 3}, "one of 1, 2, not 3"),
         (8, {"pooling_r": 0}, "pooling_r"),
         (12, {"part": "bottleneck"}, "multiples of 8"),
         (7, {"part": "replace"}, "multiples of 2"),
