@@ -99,7 +99,7 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(config: Path, tmp_path: P
     more = ("--blocks", "rga,eca", "--place", "published", "--options", str(options))
     assert main(words(config, output, *more)) == 0
     table = (output / "table.md").read_text()
-    assert "failed: rga has no order 'xx'" in table
+    assert "failed: order of the block 'rga' is one of sc, cs, parallel" in table
     assert "eca (residual 1–4) | *not run*" not in table
 
 

@@ -55,7 +55,6 @@ def test_another_thread_is_wrong_use_and_no_damage(folder, add_random, act):
     [
         lambda store: store.relabel({1: ("a\udc80", "")}, "rename"),
         lambda store: store.relabel({1: ("a\ud800", "")}, "rename"),
-        lambda store: store.remove([2**70]),
         lambda store: store._connection.execute("INSERT INTO refused VALUES (NULL, ?)", (b"",)),
         lambda store: store._connection.execute("UPDATE people SET camera = 'one'"),
     ],

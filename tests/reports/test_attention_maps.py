@@ -107,7 +107,7 @@ def test_a_submodule_called_gate_is_not_one() -> None:
     ],
 )
 def test_every_place_has_its_name(slot: str, places: list[str]) -> None:
-    block = {"name": "rga", "slot": slot, "stages": [2]}
+    block = {"name": "rga", "slot": slot} | ({} if slot == "head" else {"stages": [2]})
     data = {"height": SIZE[0], "width": SIZE[1]}
     settings = resolve({"data": data, "model": {"width": 8, "attention": [block]}}, "test")
     maps = attention_maps(build_network(settings, 5), torch.randn(3, *SIZE))
