@@ -205,7 +205,13 @@ class _Training:
             self.processes.on_first(lambda: self._rank(features))
         except (ReidError, SystemExit):  # refused in one process, refused in all
             self._save()  # a test picture that cannot be read must not cost the epochs before it
-            self.console.print(f"saved; go on with: reid-attn train --resume {self.run}")
+            self.console.print(
+                f"epoch {self.position.epoch} is saved; go on with: reid-attn train --resume "
+                f"{self.run}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
             raise
         return self.position.best_mAP > before
 

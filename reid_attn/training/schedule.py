@@ -36,7 +36,7 @@ def unreached(schedule: ScheduleSettings, epochs: int) -> str:
     """What a training of so many epochs never comes to, in a sentence; empty if there is nothing.
 
     A recipe that is shortened by `training.epochs` alone would else train at its full rate to the
-    end, without a word.
+    end, or never reach it, without a word.
     """
     points = {"warmup_epochs": [schedule.warmup_epochs]}
     if schedule.name == "step":
@@ -46,8 +46,8 @@ def unreached(schedule: ScheduleSettings, epochs: int) -> str:
     late = {name: [e for e in points[name] if e >= epochs] for name in points}
     told = " and ".join(f"{name} {', '.join(map(str, own))}" for name, own in late.items() if own)
     return told and (
-        f"note: of the schedule, {told} will not be reached in {epochs} epochs, and the learning "
-        "rate stays high; shorten the schedule as well"
+        f"note: of the schedule, {told} will not be reached in {epochs} epochs, so that the "
+        "learning rate does not go its whole way; shorten the schedule as well"
     )
 
 

@@ -26,6 +26,7 @@ ONLY: dict[str, tuple[str, ...]] = {  # who alone may name a module, a function,
     **dict.fromkeys(("argparse", "print"), ("commands/",)),
     **dict.fromkeys(("fcntl", "shutil", "os.open", "os.remove", "os.unlink", "os.rmdir"), STORAGE),
     **dict.fromkeys(("os.rename", "os.replace", "os.mkdir", "os.makedirs", "os.link"), STORAGE),
+    "pathlib.Path.rename": STORAGE,  # called so it takes two, as a gallery's `rename` does
     "importlib.import_module": ("__init__.py", "attention/__init__.py", "commands/__init__.py"),
     **dict.fromkeys(("socket", "http", "ftplib", "requests", "httpx", "aiohttp"), ()),
     **dict.fromkeys(("pickle", "marshal", "shelve", "eval", "exec", "__import__"), ()),

@@ -91,6 +91,12 @@ def test_writing_is_found_outside_storage(call: str) -> None:
     assert not list(problems("storage.py", source))
 
 
+def test_a_file_is_renamed_by_its_class_in_storage_alone() -> None:
+    source = "from pathlib import Path\ndef f(p, q):\n Path.rename(p, q)"
+    assert "pathlib.Path.rename belongs to" in "; ".join(problems("gallery/local.py", source))
+    assert not list(problems("storage.py", source))
+
+
 @pytest.mark.parametrize("drawer", sorted(DRAWERS))
 def test_a_drawer_is_found(drawer: str) -> None:
     assert "drawer" in "; ".join(problems(f"data/{drawer}.py", ""))

@@ -96,10 +96,9 @@ def _track(text: str) -> tuple[int, str]:
 
 def _rename(arguments: argparse.Namespace) -> None:
     from ...gallery import Gallery
-    from ...gallery.corrections import give_name
 
     with Gallery.open(arguments.folder) as gallery:
-        changed = give_name(gallery.store, arguments.person, arguments.name)
+        changed = gallery.rename(arguments.person, arguments.name)
     called = f"is called {arguments.name!r}" if arguments.name else "has no name"
     sentence = f"{arguments.folder}: {arguments.person} {called} now ({changed} rows changed)"
     show(arguments, {"person": arguments.person, "changed": changed}, sentence)
