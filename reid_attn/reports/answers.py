@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.market1501 import DISTRACTOR
 from ..evaluation import Metric, Ranking, top
 from ..evaluation import RankedList as Answer
 from ..features import FeatureSet
@@ -16,7 +17,6 @@ SHOWN_LISTS, RANDOM_LISTS = 8, 4
 SHOWN_HITS = 10
 """Counted answers of a query; junk between them is shown too."""
 LONGEST = 2 * SHOWN_HITS
-DISTRACTOR = 0
 
 
 def chosen_queries(ranking: Ranking) -> dict[str, list[int]]:

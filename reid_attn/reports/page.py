@@ -22,7 +22,7 @@ from .paper import other_measurements
 from .ranked_lists import Failure, RankedList, printable
 from .tables import METRICS, counts
 
-HARDEST_PERSONS = 20
+HARDEST_PERSONS, SHOWN_QUERIES = 20, 50
 _THUMBNAIL = (128, 64)  # height and width of a person's crop
 
 
@@ -191,9 +191,11 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
 def write_ranked_page(
     path: Path, title: str, lists: Sequence[RankedList], notes: Mapping[str, str]
 ) -> None:
-    """Write what the gallery answered to each query, with `notes` on how it was searched."""
-    judged = any(hit.correct is not None for ranked in lists for hit in ranked.hits)
-    _write(path, "ranked.html", title=title, lists=lists, notes=notes, judged=judged)
+    """Write what the gallery answered to the first queries, with `notes` on how it was searched."""
+    shown = lists[:SHOWN_QUERIES]
+    judged = any(hit.correct is not None for ranked in shown for hit in ranked.hits)
+    parts = {"lists": shown, "queries": len(lists), "notes": notes, "judged": judged}
+    _write(path, "ranked.html", title=title, **parts)
 
 
 def write_ablation(path: Path, ablation: Ablation) -> None:

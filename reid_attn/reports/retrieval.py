@@ -11,7 +11,7 @@ from rich.console import Console
 
 from .. import storage
 from ..data.images import find
-from ..data.market1501 import JUNK, parse_name
+from ..data.market1501 import DISTRACTOR, JUNK, parse_name
 from ..errors import DataError, MismatchError, UsageError
 from ..features import Embedder, Features
 from ..features.file import SUFFIX, load
@@ -22,7 +22,6 @@ from .ranked_lists import Hit, RankedList
 from .tables import print_ranked
 
 PRINTED = 3
-SHOWN = 50
 UNKNOWN = -1
 
 
@@ -47,13 +46,13 @@ def retrieve(
     storage.write_text(output / "ranked.csv", _csv(lists))
     notes = {
         "run": str(run),
-        "queries": f"{len(lists)}" + (f", the first {SHOWN} shown" if len(lists) > SHOWN else ""),
+        "queries": str(len(lists)),
         "gallery": f"{gallery} ({len(stored)} pictures)",
         "metric": "cosine, exact",
         "fingerprint": embedder.fingerprint,
     }
     title = f"{query.resolve().name} in {gallery.resolve().name}"
-    write_ranked_page(output / "ranked.html", title, lists[:SHOWN], notes)
+    write_ranked_page(output / "ranked.html", title, lists, notes)
     for ranked in lists[:PRINTED]:
         print_ranked(console, ranked)
     if len(lists) > PRINTED:
@@ -131,6 +130,7 @@ def _ranked(
         junk = judged and same_person and gallery.cameras[row] == camera
         if junk or (gallery.names and _same_file(gallery.names[row], queries.names[query])):
             continue
+        nobody = judged and not same_person and gallery.persons[row] == DISTRACTOR
         hits.append(
             Hit(
                 picture=Path(gallery.names[row]) if gallery.names else None,
@@ -138,6 +138,7 @@ def _ranked(
                 correct=same_person if judged else None,
                 person=_label(gallery.persons[row]),
                 camera=_label(gallery.cameras[row]),
+                kind="distractor" if nobody else "",
             )
         )
     name = Path(queries.names[query])

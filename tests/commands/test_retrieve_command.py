@@ -42,7 +42,10 @@ def test_a_market_folder_is_judged_and_its_junk_left_out(
         for row in answers:
             assert (row["correct"] == "1") == (int(row["person"]) == person)
             assert (int(row["person"]), int(row["camera"])) != (person, camera)
-    assert "✓" in (tmp_path / "ranked.html").read_text()
+    page = (tmp_path / "ranked.html").read_text()
+    distractors = sum(parse_name(p.name)[0] == 0 for p in kept)
+    assert "✓" in page
+    assert page.count('class="tile distractor"') == distractors * len(find(sample / "query")) > 0
 
 
 def test_a_features_file_gives_the_same_lists(trained: Path, sample: Path, tmp_path: Path) -> None:

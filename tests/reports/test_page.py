@@ -109,6 +109,14 @@ def test_right_and_wrong_differ_without_colour(tmp_path: Path, ranked: RankedLis
         assert shown in page.text
 
 
+def test_of_many_queries_the_first_are_shown(tmp_path: Path) -> None:
+    lists = [RankedList(None, f"person {number}", "", (), None) for number in range(60)]
+    write_ranked_page(tmp_path / "ranked.html", "query", lists, {})
+    page = Page(tmp_path / "ranked.html")
+    assert "The first 50 of 60 queries" in page.text
+    assert "person 49" in page.text and "person 50" not in page.text
+
+
 def test_the_legend_is_left_out_where_nothing_was_judged(tmp_path: Path, picture: Path) -> None:
     lists = [RankedList(picture, "", "", (Hit(picture, 0.5, None, "", ""),), None)]
     write_ranked_page(tmp_path / "ranked.html", "query", lists, {"gallery": "people"})
