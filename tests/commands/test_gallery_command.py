@@ -80,6 +80,10 @@ def test_from_creation_to_figures(reid, people, pictures):
         str(Path("runs/a").resolve()),
         "a test",
     )
+    assert (figures["pictures"].strip(), figures["store"].strip()) == (
+        "no",
+        "index exact, recall 1",
+    )
 
 
 def test_the_searched_picture_comes_first(reid, people, pictures):

@@ -110,7 +110,18 @@ def _stats(arguments: argparse.Namespace) -> None:
         return
     table = Table(box=box.SIMPLE, show_header=False)
     for name, value in asdict(stats).items():
-        shown = f"{value:,}" if type(value) is int else value
-        nothing = value in (None, "", {})
-        table.add_row(name.replace("_", " "), Text("–" if nothing else printable(shown)))
+        table.add_row(name.replace("_", " "), Text(printable(_shown(value))))
     Console().print(table)
+
+
+def _shown(value: object) -> object:
+    """A figure for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(own)}" for key, own in value.items()) or "–"
+    return "–" if value in (None, "") else value
