@@ -68,11 +68,11 @@ def main() -> int:
             run = arguments.output / its[index].stem
             wanted = row.trained_here and not arguments.only_table
             if wanted and not its[index].exists() and not finished(run):
-                code = _train(row, fold, run, arguments.overrides)
+                code = train(row, fold, run, arguments.overrides)
                 if code:
                     return code
             if finished(run):
-                storage.write_json(its[index], _numbers(run))
+                storage.write_json(its[index], numbers_of(run))
             storage.write_text(arguments.table, _table(files, arguments.data.name, folds))
     return 0
 
@@ -100,12 +100,17 @@ def _parse() -> argparse.Namespace:
 
 
 def _folds(data: Path, inner: int, output: Path) -> list[Fold]:
-    given = sorted(path for path in data.iterdir() if path.is_dir())
-    outer = [Fold(path.name, f"market1501:{path}") for path in given]
-    return [part for fold in outer for part in _divided(fold, inner, output)] if inner else outer
+    outer = given_folds(data)
+    return [part for fold in outer for part in divided(fold, inner, output)] if inner else outer
 
 
-def _divided(fold: Fold, count: int, output: Path) -> list[Fold]:
+def given_folds(data: Path) -> list[Fold]:
+    """One for each folder in `data`."""
+    folders = sorted(path for path in data.iterdir() if path.is_dir())
+    return [Fold(path.name, f"market1501:{path}") for path in folders]
+
+
+def divided(fold: Fold, count: int, output: Path) -> list[Fold]:
     """Inner folds of a fold's training persons, as tables that `csv:FILE` reads."""
     folder = output / "inner" / fold.name
     parts = make_folds(fold.source, "", count, 0, folder)
@@ -115,14 +120,15 @@ def _divided(fold: Fold, count: int, output: Path) -> list[Fold]:
     return [Fold(f"{fold.name}-inner{part.name}", part.source) for part in parts]
 
 
-def _train(row: Row, fold: Fold, run: Path, overrides: list[str]) -> int:
+def train(row: Row, fold: Fold, run: Path, overrides: list[str]) -> int:
+    """Train from the start or go on; the exit code of the command."""
     if (run / storage.POINTER).exists():
         return reid_attn(["train", "--resume", str(run)])
     words = [f"data.source={fold.source}", *overrides, *row.overrides]
     return reid_attn(["train", str(row.config), "-o", str(run), *words])
 
 
-def _numbers(run: Path) -> dict[str, Any]:
+def numbers_of(run: Path) -> dict[str, Any]:
     """What stays of a run: its scores, query by query, and how it was made."""
     scores, settings = read_scores(run), load_settings(run)
     device = choose_device(settings.training.device)
@@ -140,7 +146,8 @@ def _numbers(run: Path) -> dict[str, Any]:
     }
 
 
-def _scores(files: list[Path]) -> Scores | None:
+def scores_of(files: list[Path]) -> Scores | None:
+    """What was kept in those of the files that are there."""
     found = [storage.read_json(file) for file in files if file.exists()]
     keys = ("persons", "rank1_of_queries", "AP_of_queries")
     done = [Scores(*(np.array(numbers[key]) for key in keys)) for numbers in found]
@@ -160,7 +167,7 @@ def _cells(row: Row, files: list[Path]) -> list[str]:
     found = [storage.read_json(file) if file.exists() else None for file in files]
     done = [numbers for numbers in found if numbers]
     cells = [_both(one["rank1"], one["mAP"]) if one else f"*{NOT_RUN}*" for one in found]
-    scores = _scores(files)
+    scores = scores_of(files)
     if scores is None:
         return [row.shown(), *cells, "–", "–", "–"]
     mean = _both(*(float(np.mean([one[name] for one in done])) for name in ("rank1", "mAP")))
@@ -180,7 +187,7 @@ def _comparisons(files: dict[Row, list[Path]]) -> list[str]:
     lines = []
     for row, its in others:
         both = [(a, b) for a, b in zip(base, its, strict=True) if a.exists() and b.exists()]
-        old, new = (_scores([pair[side] for pair in both]) for side in (0, 1))
+        old, new = (scores_of([pair[side] for pair in both]) for side in (0, 1))
         if old is None or new is None:
             continue
         differences = []
