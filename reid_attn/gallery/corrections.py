@@ -39,19 +39,23 @@ def split(
     """Let some rows of `person`, by number or by track, show somebody else; returns the key.
 
     That is `to`, who may be there already and then keeps his name, or else a new person.
-    `UsageError` when a row or track is not of `person`, or nothing would be left of him;
-    `DataError` for what is no key.
+    `UsageError` when a row or track is not of `person`, nothing would be left of him, or `to` is
+    he; `DataError` for what is no key.
     """
     generation, person = store.meta().generation, person_name(person)
+    key = None if to is None else person_name(to)
+    if key == person:
+        raise UsageError(
+            f"these show {person!r} already: name somebody else, or no one for a new person"
+        )
     theirs = {row.row: row for row in rows_of(store, person)}
     meant = {(camera_number(camera), track_number(track)) for camera, track in tracks}
     chosen = _chosen(person, theirs, set(rows), meant)
     if len(chosen) == len(theirs):
         raise UsageError(f"these are all rows of {person!r}: nothing would be left of him")
-    if to is None:
+    if key is None:
         label = NewKeys(store).after(min(chosen)), ""
     else:
-        key = person_name(to)
         label = key, _name(named_rows(store, [key]))
     store.relabel(dict.fromkeys(chosen, label), "split", as_of=generation)
     return label[0]

@@ -87,6 +87,7 @@ def test_a_name_changes_without_the_key(gallery):
         (lambda g: g.split("person 0"), "say which rows or tracks"),
         (lambda g: g.split("person 0", rows=[2]), "row 2 does not show 'person 0'"),
         (lambda g: g.split("person 0", rows=[1, 5, 9]), "nothing would be left"),
+        (lambda g: g.split("person 0", rows=[5], to="person 0"), "show 'person 0' already"),
         (lambda g: g.rename("anna", "Anna"), "no person 'anna'"),
         (lambda g: g.undo(), "nothing to undo"),
     ],
