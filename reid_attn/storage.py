@@ -5,6 +5,7 @@ rename, fsync of the folder. Several files that belong together form a *generati
 manifest of lengths and SHA-256 sums, made current by one atomic pointer, `CURRENT`.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .errors import DamagedError, DataError, DiskError, LockedError
+from .errors import DamagedError, DataError, DiskError, LockedError, ReidError, UsageError
 
 POINTER = "CURRENT"
 MANIFEST = "manifest.json"
@@ -29,7 +30,7 @@ _PLAIN_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` atomically; `DiskError` as `write_pieces` has it."""
+    """Replace `path` by `data` atomically; errors as `write_pieces` has them."""
     write_pieces(path, [data])
 
 
@@ -38,6 +39,7 @@ def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
 
     On `DiskError` the old file is untouched, except when nothing but the last step failed, the
     fsync of the folder: then the new one is there, whole, and may not survive a power loss.
+    `UsageError` for a name that is too long.
     """
     temporary = path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")  # at most 255 bytes
     try:
@@ -55,10 +57,11 @@ def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         _forget(temporary)
-        raise DiskError(
-            f"could not write {path} ({error.strerror or error}): nothing is lost or half written; "
-            "free some space or check the permissions, then run the command again"
-        ) from error
+        advice = (
+            ": nothing is lost or half written; free some space or check the permissions, then run "
+            "the command again"
+        )
+        raise _refused(f"could not write {path}", error, advice) from error
     except Exception:  # of whoever makes the pieces
         _forget(temporary)
         raise
@@ -84,7 +87,7 @@ def append_line(path: Path, value: Mapping[str, Any]) -> None:
         with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(value) + "\n")
     except OSError as error:
-        raise DiskError(f"could not append to {path} ({error.strerror})") from error
+        raise _refused(f"could not append to {path}", error) from error
 
 
 def append_after(
@@ -115,7 +118,7 @@ def append_after(
             lock.truncate(0)
             lock.write(line)
     except OSError as error:
-        raise DiskError(f"could not append to {path} ({error.strerror})") from error
+        raise _refused(f"could not append to {path}", error) from error
     return line
 
 
@@ -126,7 +129,7 @@ def make_folder(path: Path) -> Path:
             path.mkdir(parents=True, exist_ok=True)
             _sync_folder(path.parent)
     except OSError as error:
-        raise DiskError(f"could not make the folder {path} ({error.strerror})") from error
+        raise _refused(f"could not make the folder {path}", error) from error
     return path
 
 
@@ -156,7 +159,7 @@ def remove(path: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise DiskError(f"could not remove {path} ({error.strerror})") from error
+        raise _refused(f"could not remove {path}", error) from error
 
 
 def sha256(data: bytes) -> str:
@@ -182,7 +185,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         file = open(path, "ab+", buffering=0)
     except OSError as error:
-        raise DiskError(f"could not open {path} ({error.strerror})") from error
+        raise _refused(f"could not open {path}", error) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -305,6 +308,14 @@ def _last_line(file: BinaryIO) -> tuple[bytes, int]:
         tail = file.read(end - start)
     whole, newline, _ = tail.rpartition(b"\n")
     return whole.rpartition(b"\n")[2], start + len(whole + newline)
+
+
+def _refused(what: str, error: OSError, advice: str = "") -> ReidError:
+    """The error that tells `what`; a name that no disk takes is no fault of the disk."""
+    told = f"{what} ({error.strerror or error})"
+    if error.errno == errno.ENAMETOOLONG:
+        return UsageError(f"{told}: choose a shorter name")
+    return DiskError(told + advice)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import TextIO
 
-from ..errors import DiskError
+from ..errors import DiskError, UsageError
 
 CLOSED = 128 + signal.SIGPIPE
 """The exit code of a command whose reader has gone, such as `head`: that of a signal."""
@@ -49,8 +49,9 @@ def flush() -> None:
 def fail(error: OSError) -> int:
     """End after an error of the system that nobody explained; returns the exit code.
 
-    It is told of a named file. A full disk without a name is that of a stream, since `storage.py`
-    explains what happens to files; anything else is a fault of ours, and raised.
+    It is told of a named file, and is wrong use where no disk takes the name. A full disk without a
+    name is that of a stream, since `storage.py` explains what happens to files; anything else is a
+    fault of ours, and raised.
     """
     if isinstance(error, BrokenPipeError):
         _let_go(sys.stdout)
@@ -61,6 +62,8 @@ def fail(error: OSError) -> int:
             f"error: could not use {os.fsdecode(error.filename)} ({error.strerror}): check its "
             "name, its permissions and the space that is left"
         )
+        if error.errno == errno.ENAMETOOLONG:
+            return UsageError.exit_code
     elif error.errno in _FULL:
         _let_go(sys.stdout)
         complain(f"error: could not print the results ({error.strerror}): free some space")

@@ -98,7 +98,7 @@ def test_names_do_not_act_on_the_terminal(people, tmp_path, capsys):
 def test_a_name_that_is_too_long_is_one_sentence(people, tmp_path, monkeypatch, capsys, command):
     monkeypatch.chdir(tmp_path)
     long = "long" * 70
-    assert main([word.format(long) for word in command]) == 6
+    assert main([word.format(long) for word in command]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: could not use {long}")
     assert error.count("\n") == 1

@@ -9,7 +9,7 @@ import pytest
 from disk import Disk
 
 from reid_attn import storage
-from reid_attn.errors import DamagedError, DataError, DiskError
+from reid_attn.errors import DamagedError, DataError, DiskError, UsageError
 
 OLD, NEW = b"old" * 50_000, b"new" * 60_000
 
@@ -92,8 +92,14 @@ def test_a_name_may_be_anything_that_the_disk_takes(tmp_path: Path, name: bytes)
 
 
 def test_a_name_that_is_too_long_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(DiskError, match="File name too long"):
-        storage.write_bytes(tmp_path / ("a" * 256), NEW)
+    long = tmp_path / ("a" * 256)
+    for act in (
+        lambda: storage.write_bytes(long, NEW),
+        lambda: storage.append_line(long, {}),
+        lambda: storage.make_folder(long / "b"),
+    ):
+        with pytest.raises(UsageError, match=r"File name too long\): choose a shorter name"):
+            act()
     assert not contents(tmp_path)
 
 
