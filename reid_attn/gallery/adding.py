@@ -7,6 +7,7 @@ from ..errors import UsageError
 from . import pictures
 from .contract import Embedder, Store, Vectors
 from .filters import Moment, seconds
+from .persons import given_names, named_rows
 from .pictures import Progress, Refused
 from .record import (
     Attributes,
@@ -41,8 +42,17 @@ def add_sightings(
             problems += error.problems
         else:
             added += store.add(part)
+    _name(store, [item.sighting for item in found])
     pictures.refuse(problems, len(sightings), added)
     return added
+
+
+def _name(store: Store, sightings: Sequence[Sighting]) -> None:
+    """Let a name that came with pictures of a person stand on the older ones too."""
+    rows = named_rows(store, {s.person for s in sightings if s.person and s.name})
+    names = given_names(rows)
+    if labels := {row.row: (row.person, names[row.person]) for row in rows if not row.name}:
+        store.relabel(labels, "rename")
 
 
 def vector_entries(

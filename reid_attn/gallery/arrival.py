@@ -1,7 +1,8 @@
 """What arrives in any store: the row that an entry becomes, and what may not come back."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from hashlib import sha256
 
@@ -40,6 +41,19 @@ def arrived(number: int, entry: Entry, meta: Meta, now: int) -> Row:
         thumbnail_hash=None if thumbnail is None else checksum((thumbnail,)),
         changed=meta.generation + 1,
     )
+
+
+def called(entries: Collection[Entry], names: Mapping[str, str]) -> list[Entry]:
+    """The entries under the names of their persons, since nobody may have two.
+
+    `names` are those that persons have already; who has none gets the first that comes.
+    """
+    known = dict(names)
+    for entry in entries:
+        if entry.name:
+            known.setdefault(entry.person, entry.name)
+    known.pop("", None)  # of those whom nobody knows each may have a name of his own
+    return [replace(entry, name=known.get(entry.person, entry.name)) for entry in entries]
 
 
 def salted(meta: Meta, source_hash: bytes) -> bytes:

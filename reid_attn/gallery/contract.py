@@ -119,8 +119,9 @@ class Store(Protocol):
         """Keep the entries whose key is not there yet among the rows that have not expired.
 
         Returns how many; equal keys among `entries` count once. `expiry` follows from `keep_days`
-        and `until`. `DataError` when a source was erased and may not come back, `UsageError` when
-        the gallery has come to its end; nothing is added.
+        and `until`, and `name` from the person, if he has one already. `DataError` when a source
+        was erased and may not come back, `UsageError` when the gallery has come to its end; nothing
+        is added.
         """
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ..errors import UsageError
 from .contract import Correction, Store
-from .persons import NewKeys, named_rows
+from .persons import NewKeys, given_names, named_rows
 from .privacy import rows_of
 from .record import Row, camera_number, person_name, track_number
 
@@ -24,7 +24,7 @@ def merge(store: Store, person: str, others: Sequence[str]) -> int:
     if person in others:
         raise UsageError(f"{person!r} cannot be merged with itself: name two persons")
     generation = store.meta().generation
-    label = person, _name(rows_of(store, person))
+    label = person, given_names(rows_of(store, person)).get(person, "")
     rows = [row.row for other in others for row in rows_of(store, other)]
     return store.relabel(dict.fromkeys(rows, label), "merge", as_of=generation)
 
@@ -56,7 +56,7 @@ def split(
     if key is None:
         label = NewKeys(store).after(min(chosen)), ""
     else:
-        label = key, _name(named_rows(store, [key]))
+        label = key, given_names(named_rows(store, [key])).get(key, "")
     store.relabel(dict.fromkeys(chosen, label), "split", as_of=generation)
     return label[0]
 
@@ -77,8 +77,9 @@ def undoable(store: Store) -> list[Correction]:
 def undo(store: Store, number: int | None = None) -> Correction:
     """Take back a correction, by default the newest; returns it. This is itself recorded.
 
+    Rows of these persons that came later get the names that come back, since nobody may have two.
     `UsageError` when there is none of that number, or when a later one changed the same rows or
-    gave one of their persons another name, since nobody may have two.
+    gave one of their persons another name.
     """
     generation = store.meta().generation
     standing = undoable(store)
@@ -100,7 +101,9 @@ def undo(store: Store, number: int | None = None) -> Correction:
                 f"{later.number} ({later.action}); undo that one first"
             )
     before = {row: labels[0] for row, labels in undone.rows.items()}
-    store.relabel(before, "undo", as_of=generation, undoes=number)
+    names = {person: name for person, name in before.values() if person}
+    newcomers = {row.row: (row.person, names[row.person]) for row in named_rows(store, names)}
+    store.relabel({**newcomers, **before}, "undo", as_of=generation, undoes=number)
     return undone
 
 
@@ -135,9 +138,3 @@ def _chosen(person: str, theirs: dict[int, Row], rows: set[int], tracks: set[Tra
     if not chosen:
         raise UsageError(f"say which rows or tracks of {person!r} show somebody else")
     return chosen
-
-
-def _name(rows: Iterable[Row]) -> str:
-    """The name that was given last; empty when there is none."""
-    named = [row for row in rows if row.name]
-    return max(named, key=lambda row: (row.changed, row.row)).name if named else ""

@@ -1,4 +1,4 @@
-"""Keys of persons: who is there, and what a new one is called."""
+"""Keys and names of persons: who is there, and what a new one is called."""
 
 import itertools
 from collections.abc import Iterable
@@ -10,7 +10,14 @@ from .record import Row
 
 def named_rows(store: Store, persons: Iterable[str]) -> list[Row]:
     """All rows of these persons, expired or not."""
-    return store.rows(Where(persons=frozenset(persons), expired=None))
+    wanted = frozenset(persons)
+    return store.rows(Where(persons=wanted, expired=None)) if wanted else []
+
+
+def given_names(rows: Iterable[Row]) -> dict[str, str]:
+    """What persons who have a name are called: the name that was given last."""
+    named = sorted((row for row in rows if row.name), key=lambda row: (row.changed, row.row))
+    return {row.person: row.name for row in named}
 
 
 class NewKeys:

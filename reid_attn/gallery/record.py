@@ -17,7 +17,7 @@ from typing import Any, SupportsIndex
 
 from ..errors import DataError
 
-SCHEMA = 3
+SCHEMA = 4
 DISTANCE = "cosine"
 DIGEST_BYTES = hashlib.sha256().digest_size
 Attributes = Mapping[str, Any]

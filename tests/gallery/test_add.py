@@ -14,6 +14,7 @@ from reid_attn.errors import DataError, UsageError
 from reid_attn.gallery import Gallery, where
 from reid_attn.gallery import pictures as pictures_room
 from reid_attn.gallery.local import records
+from reid_attn.gallery.sightings import Sighting
 
 DIMENSION = 8
 
@@ -35,6 +36,29 @@ def test_a_skipped_add_changes_nothing(folder, embedder, pictures):
         before = gallery.stats()
         assert gallery.add(pictures, list("aabbcc"), [1] * 6) == 0
         assert gallery.stats() == before
+
+
+def test_a_new_picture_of_somebody_has_his_name(folder, embedder, pictures):
+    with Gallery.open(folder, embedder) as gallery:
+        gallery.add(pictures[:2], ["anna", "bert"], [1, 1])
+        gallery.rename("anna", "Anna")
+        gallery.add(pictures[2:4], ["anna", None], [2, 2])
+        assert [row.name for row in gallery.rows()] == ["Anna", "", "Anna", ""]
+
+
+def test_a_name_in_a_table_is_for_who_has_none(folder, embedder, pictures):
+    with Gallery.open(folder, embedder) as gallery:
+        gallery.add(pictures[:2], ["anna", "bert"], [1, 1])
+        gallery.rename("anna", "Anna")
+        names = {"anna": "Annie", "bert": "Bert"}
+        sightings = [
+            Sighting(picture=picture, camera=2, person=person, name=name)
+            for picture, (person, name) in zip(pictures[2:], names.items(), strict=False)
+        ]
+        for _ in range(2):
+            gallery.add_sightings(sightings)
+            assert [row.name for row in gallery.rows()] == ["Anna", "Bert"] * 2
+        assert [correction.action for correction in gallery.undoable()] == ["rename", "rename"]
 
 
 def test_one_picture_may_show_several_persons_and_is_kept_once_for_each(folder, embedder, pictures):

@@ -209,6 +209,17 @@ def test_nobody_gets_two_names_by_an_undo(gallery, first, second):
     assert len({person for person, _ in known}) == len(known)
 
 
+@pytest.mark.parametrize(("act", "person"), [("rename", "person 0"), ("merge", "person 1")])
+def test_rows_that_came_later_get_the_name_that_comes_back(gallery, act, person):
+    gallery.rename("person 1", "Bert")
+    gallery.rename("person 0", "Anna") if act == "rename" else gallery.merge("person 0", "person 1")
+    before = {"person 0": "", "person 1": "Bert"}
+    gallery.add_vectors(np.eye(8)[:1], [person], [1], ["new.jpg"], [bytes(32)])
+    gallery.undo()
+    assert {label for label in labels(gallery).values() if label[0] in before} == {*before.items()}
+    assert 13 in rows_of(gallery, person)
+
+
 @pytest.mark.parametrize("undone", [False, True])
 def test_only_what_stands_can_be_undone(gallery, undone):
     gallery.merge("person 0", "person 1")

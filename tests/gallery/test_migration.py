@@ -98,7 +98,7 @@ def test_nothing_is_lost(old):
         stored = gallery.store.vectors([row.row for row in rows])
         assert [v.tobytes() for v in stored] == [row[-1] for row in old_rows()]
         stats = gallery.stats()
-        assert (stats.schema, stats.generation, stats.purpose) == (3, 5, "lost children")
+        assert (stats.schema, stats.generation, stats.purpose) == (SCHEMA, 5, "lost children")
         assert (stats.pictures, stats.keep_days, stats.expired) == (False, None, 1)
         assert [line["action"] for line in gallery.store.history()] == ["migrate"]
 
@@ -213,16 +213,18 @@ def test_a_gallery_that_became_a_later_version_meanwhile_is_not_written_to(old):
         assert gallery.verify() == ROWS
 
 
-def test_the_second_version_gets_what_the_third_added(tmp_path, empty):
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_version_gets_what_later_ones_added(tmp_path, empty, version):
     folder = shutil.copytree(empty, tmp_path / "people")
     connection = sqlite3.connect(folder / NAME)
     with connection:
-        for statement in schema.ADDED:
-            kind, name = statement.split()[1:3]
-            connection.execute(f"DROP {kind} IF EXISTS {name}")
+        for later in range(version + 1, SCHEMA + 1):
+            for statement in schema.ADDED[later]:
+                kind, name = statement.split()[1:3]
+                connection.execute(f"DROP {kind} IF EXISTS {name}")
     connection.close()
-    set_value(folder, "schema", 2)
+    set_value(folder, "schema", version)
     with Gallery.open(folder) as gallery:
-        assert (gallery.stats().schema, gallery.store.corrections()) == (3, [])
+        assert (gallery.stats().schema, gallery.store.corrections()) == (SCHEMA, [])
         assert [line["action"] for line in gallery.store.history()] == ["create", "migrate"]
         assert gallery.verify() == 0

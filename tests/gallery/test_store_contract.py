@@ -92,8 +92,18 @@ class StoreMachine(RuleBasedStateMachine):
 
     def note(self, row, name, person, camera):
         """The twin has a row that was just added."""
-        known = {"name": name, "first": person, "person": person, "camera": camera, "label": ""}
-        self.twin[row] = {**known, "expiry": self.now + KEEP_DAYS * DAY}
+        known = {"name": name, "first": person, "person": person, "camera": camera}
+        told = {"label": self.called(person), "changed": self.gallery.store.meta().generation}
+        self.twin[row] = {**known, **told, "expiry": self.now + KEEP_DAYS * DAY}
+
+    def called(self, person):
+        """The name that the person was given last."""
+        named = [
+            (known["changed"], row, known["label"])
+            for row, known in self.twin.items()
+            if known["person"] == person != "" and known["label"]
+        ]
+        return max(named, default=("",))[-1]
 
     @precondition(lambda self: self.twin)
     @rule(number=numbers, k=st.integers(1, 9), other=st.none() | st.integers(0, 2))
@@ -134,8 +144,9 @@ class StoreMachine(RuleBasedStateMachine):
             r for r in wanted if (self.twin[r]["person"], self.twin[r]["label"]) != wanted[r]
         ]
         assert self.gallery.store.relabel(wanted, "rename") == len(changed)
-        for row in wanted:
-            self.twin[row] |= {"person": person or "", "label": label}
+        generation = self.gallery.store.meta().generation
+        for row in changed:
+            self.twin[row] |= {"person": person or "", "label": label, "changed": generation}
 
     @rule(person=st.sampled_from(["anna", "bert", "carl"]))
     def forget(self, person):

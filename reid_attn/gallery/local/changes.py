@@ -11,7 +11,7 @@ from typing import Any
 
 from ... import __version__
 from .. import audit
-from ..arrival import arrived, refuse_erased, salted
+from ..arrival import arrived, called, refuse_erased, salted
 from ..contract import ranges
 from ..record import Entry, Meta, Row, checksum
 from . import records
@@ -53,7 +53,8 @@ def insert(connection: Connection, meta: Meta, entries: Sequence[Entry]) -> int:
     there = known(connection, [entry.key for entry in entries])
     new = {entry.key: entry for entry in entries if entry.key not in there}
     first = last_number(connection) + 1
-    for number, entry in enumerate(new.values(), start=first):
+    names = records.names(connection, {entry.person for entry in new.values()})
+    for number, entry in enumerate(called(new.values(), names), start=first):
         row = arrived(number, entry, meta, records.now())
         records.insert(connection, row, entry.vector, entry.thumbnail)
     if new:

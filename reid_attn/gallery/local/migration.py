@@ -9,7 +9,8 @@ from .records import insert, read_values, write_values
 from .schema import ADDED, FIRST_TABLES, META_TABLE, SQLITE_OWN, TABLES, create, tables
 
 _FIRST = sorted((*FIRST_TABLES, SQLITE_OWN))
-_SECOND = sorted(({*TABLES} - {*ADDED}) | {SQLITE_OWN})
+_THIRD = sorted({*TABLES, SQLITE_OWN} - {*ADDED[4]})
+_SECOND = sorted({*_THIRD} - {*ADDED[3]})
 
 
 def is_current(connection: Connection) -> bool:
@@ -22,18 +23,20 @@ def is_current(connection: Connection) -> bool:
         read_values(connection)  # first: a later version may have the same tables
     if found == sorted((*TABLES, SQLITE_OWN)):
         return True
-    if found in (_FIRST, _SECOND):
+    if found in (_FIRST, _SECOND, _THIRD):
         return False
     raise connection.damaged("the schema")
 
 
 def migrate(connection: Connection) -> None:
     """Bring what is there to this version; inside one transaction: it is done or not begun."""
-    if tables(connection) == _FIRST:
+    found = tables(connection)
+    if found == _FIRST:
         _migrate_first(connection)
         return
-    for statement in ADDED:
-        connection.execute(statement)
+    for statement in TABLES:
+        if statement not in found:
+            connection.execute(statement)
     write_values(connection, Meta(**{**read_values(connection), "schema": SCHEMA}))
 
 

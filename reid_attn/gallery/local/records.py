@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -96,6 +96,17 @@ def thumbnails(connection: Connection, wanted: Sequence[Row]) -> list[bytes | No
         if (None if picture is None else checksum((picture,))) != row.thumbnail_hash:
             raise connection.damaged(f"the thumbnail of row {row.row} of table 'people'")
     return [stored.get(row.row) for row in wanted]
+
+
+def names(connection: Connection, persons: Iterable[str]) -> dict[str, str]:
+    """What those of `persons` are called who have a name: the one that was given last."""
+    query = (
+        "SELECT * FROM people WHERE person = ? AND name <> '' "
+        'ORDER BY changed DESC, "row" DESC LIMIT 1'
+    )
+    newest = (connection.execute(query, (person,)).fetchone() for person in persons)
+    found = [verified(connection, record) for record in newest if record is not None]
+    return {row.person: row.name for row in found}
 
 
 def verified(connection: Connection, record: Sequence[Any]) -> Row:

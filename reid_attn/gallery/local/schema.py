@@ -34,6 +34,7 @@ TABLES = (
     'CREATE INDEX corrections_row ON corrections ("row")',
     'CREATE TABLE staged ("row" INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL,'
     " vector BLOB NOT NULL, checksum BLOB NOT NULL) STRICT",
+    "CREATE INDEX people_named ON people (person, changed) WHERE name <> ''",
 )
 """`meta` has a record for each field of `Meta`, `people` the columns of `Row` in their order.
 
@@ -41,8 +42,8 @@ TABLES = (
 `corrections` has who each row showed before and after a correction, `staged` the vectors of a model
 that is to replace the gallery's.
 """
-ADDED = TABLES[-3:]
-"""What version 3 added."""
+ADDED = {3: TABLES[-4:-1], 4: TABLES[-1:]}
+"""What later versions than 2 added."""
 SQLITE_OWN = "CREATE TABLE sqlite_sequence(name,seq)"  # the last row number ever given
 
 FIRST_TABLES = (

@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 
 from ...errors import DamagedError, LockedError, MismatchError, UsageError, nearest
 from .. import audit
-from ..arrival import arrived, refuse_erased, salted
+from ..arrival import arrived, called, refuse_erased, salted
 from ..contract import Correction, Erasure, Found, Label, Summary, Vectors, ranges
 from ..copying import Content, copy
 from ..filters import Where
 from ..local import LocalStore
 from ..local import records as clock
+from ..persons import given_names
 from ..record import SCHEMA, Entry, Meta, Row
 from . import corrections, erasure, refusals, verification
 from .address import Address, parse
@@ -111,9 +112,10 @@ class MilvusStore:
             refuse_erased(entries, self._erased(meta, [entry.source_hash for entry in entries]))
             there = self._rows.known([entry.key for entry in entries], state.last, now)
             new = {entry.key: entry for entry in entries if entry.key not in there}
+            names = self._names(state, {entry.person for entry in new.values()} - {""})
             records = [
                 encode(arrived(number, entry, meta, now), entry.vector, entry.thumbnail)
-                for number, entry in enumerate(new.values(), start=state.last + 1)
+                for number, entry in enumerate(called(new.values(), names), start=state.last + 1)
             ]
             if records:
                 after = replace(meta, rows=meta.rows + len(records))
@@ -290,6 +292,12 @@ class MilvusStore:
     def _erased(self, meta: Meta, source_hashes: Sequence[bytes]) -> set[bytes]:
         hidden = {salted(meta, source): source for source in source_hashes}
         return {hidden[found] for found in refusals.among(self._notes, list(hidden))}
+
+    def _names(self, state: State, persons: set[str]) -> dict[str, str]:
+        """What those of `persons` who have a name are called."""
+        theirs = Where(persons=frozenset(persons), expired=None)
+        meant = expression(theirs, state.last, clock.now())
+        return given_names(self._rows.get(self._rows.numbers(meant))) if persons else {}
 
     def _steady(self, work: Callable[[State], T]) -> T:
         """What `work` finds in one state, which has not moved when it is done."""
