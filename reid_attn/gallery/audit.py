@@ -3,8 +3,9 @@
 A line says who did what, when, for which purpose and to which rows; never a name, a picture or a
 vector, so that it may outlive the persons it counts. A changed or lost line breaks the chain where
 it is; a lost end shows against `audit.head`, a copy of the last line, from which the log goes on,
-so that the gap stays. Whoever rewrites both files leaves no trace: keep the last hash elsewhere
-(`gallery verify` shows it).
+so that the gap stays. A power cut leaves one too, since searches do not wait for the disk: a line
+may acknowledge it, and then it is told with who did so, and no longer as damage. Whoever rewrites
+both files leaves no trace: keep the last hash elsewhere (`gallery verify` shows it).
 """
 
 import getpass
@@ -12,7 +13,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ from ..errors import DamagedError, DataError
 NAME = "audit.jsonl"
 HEAD = "audit.head"
 START = "0" * 64
+ACKNOWLEDGE = "acknowledge"
+
+Gap = tuple[Any, ...]
+"""First and last of the lines that are missing, after the name of their chain if there are many."""
 
 
 def append(folder: Path, action: str, details: Mapping[str, Any], *, sync: bool) -> None:
@@ -61,32 +66,70 @@ def lines(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def problems(folder: Path) -> list[str]:
-    """A sentence for each place where the log is not as it was written."""
-    found, previous, number, last = [], START, 0, b""
+    """A sentence for each place where the log is not as it was written; of a gap, until it is
+    acknowledged.
+    """
+    known = acknowledged(lines(folder))
+    return [sentence for sentence, gap in _findings(folder) if gap not in known]
+
+
+def gaps(folder: Path) -> list[Gap]:
+    """The gaps that nobody has acknowledged."""
+    known = acknowledged(lines(folder))
+    return [gap for _, gap in _findings(folder) if gap is not None and gap not in known]
+
+
+def acknowledged(log: Iterable[Mapping[str, Any]]) -> dict[Gap, str]:
+    """The gaps that lines of a log acknowledge, each with a sentence."""
+    found: dict[Gap, str] = {}
+    for line in log:
+        try:
+            missing = line["missing"] if line["action"] == ACKNOWLEDGE else ()
+            for *chain, first, last in missing:
+                of = " ".join(["the audit log", *chain])
+                sentence = f"lines {first} to {last} of {of} are missing"
+                known = f"{line['who']} acknowledged it at {line['at']}"
+                found[(*chain, first, last)] = f"{sentence}; {known}"
+        except (KeyError, TypeError, ValueError):  # a forged line acknowledges nothing
+            continue
+    return found
+
+
+def _findings(folder: Path) -> Iterator[tuple[str, Gap | None]]:
+    """A sentence for each place that is not as it was written, with the gap if it is one."""
+    previous, number, last = START, 0, b""
     for place, text in enumerate(_texts(folder), start=1):
         line, last = _parsed(text), text
         if line is None:
-            found.append(f"line {place} of {NAME} cannot be read")
+            yield f"line {place} of {NAME} cannot be read", None
             number, previous = number + 1, ""
             continue
         if not _is_intact(line, text):
-            found.append(f"line {place} of {NAME} was changed")
+            yield f"line {place} of {NAME} was changed", None
         elif line["line"] != number + 1:
-            found.append(f"before line {place} of {NAME}, lines {number + 1} ff. are missing")
+            sentence = f"before line {place} of {NAME}, lines {number + 1} ff. are missing"
+            yield sentence, _gap(number, line["line"])
         elif previous and line["previous"] != previous:
-            found.append(f"line {place} of {NAME} does not follow the line before it")
+            yield f"line {place} of {NAME} does not follow the line before it", None
         number, previous = line["line"], line["hash"]
-    return found + _end_problem(folder, number, last)
+    yield from _end_findings(folder, number, last)
 
 
-def _end_problem(folder: Path, number: int, last: bytes) -> list[str]:
+def _end_findings(folder: Path, number: int, last: bytes) -> Iterator[tuple[str, Gap | None]]:
     """Whether the copy of the last line agrees; it may be one line late, or cut, after a kill."""
     if not (folder / HEAD).exists():
-        return [f"{HEAD} is missing"] if number else []
+        yield f"{HEAD if number else NAME} is missing", None
+        return
     witness = _parsed(storage.read_bytes(folder / HEAD))
-    if witness is None or witness["line"] < number or _encoded(witness) == last:
-        return []
-    return [f"the end of {NAME} is not what was last written: it has had {witness['line']} lines"]
+    if witness is not None and witness["line"] >= number and _encoded(witness) != last:
+        count = witness["line"]
+        sentence = f"the end of {NAME} is not what was last written: it has had {count} lines"
+        yield sentence, _gap(number, count + 1)
+
+
+def _gap(before: int, after: int) -> Gap | None:
+    """What is missing between two lines; `None` when they are in the wrong order."""
+    return (before + 1, after - 1) if before + 1 < after else None
 
 
 def _latest(last: bytes, witness: bytes) -> tuple[int, str]:

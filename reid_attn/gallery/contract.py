@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
 from ..neighbours import unit_rows
+from .audit import Gap
 from .filters import Where
 from .record import Entry, Meta, Row
 
@@ -193,6 +194,9 @@ class Store(Protocol):
 
     def history(self) -> Iterator[dict[str, Any]]:
         """The lines of the audit log, oldest first."""
+
+    def gaps(self) -> list[Gap]:
+        """Lines that the audit log lacks, and of which none says so; see `audit.acknowledged`."""
 
     def verify(self) -> list[str]:
         """Read everything; one sentence for each thing that is damaged, naming it."""

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from ..errors import DamagedError, MismatchError, UsageError
 from . import adding, calibration, corrections, identifying, linking, places, privacy, reembedding
 from .adding import check_lengths
+from .audit import ACKNOWLEDGE, acknowledged
 from .contract import Correction, Embedder, Found, Store, Vectors, fitting_rows
 from .filters import LIVE, Moment, Where, seconds
 from .identifying import Identity
@@ -353,11 +354,29 @@ class Gallery:
         problems = self.store.verify()
         if problems:
             listed = "".join(f"\n  {problem}" for problem in problems)
+            lost = "; lines that only the audit log lacks can be acknowledged (--acknowledge)"
             raise DamagedError(
                 f"{self.store.place} is damaged in {len(problems)} places; bring it back from a "
-                f"backup, or make it again from its pictures:{listed}"
+                "backup, or make it again from its pictures"
+                f"{lost if self.store.gaps() else ''}:{listed}"
             )
         return len(self)
+
+    def acknowledge(self) -> int:
+        """Record that the lines which the audit log lacks are lost, as after a power cut.
+
+        `verify` then tells of them in `gaps`, and no longer as damage. Returns how many gaps;
+        `UsageError` when there is none.
+        """
+        missing = self.store.gaps()
+        if not missing:
+            raise UsageError(f"the audit log of {self.store.place} lacks no lines: leave this out")
+        self.store.record(ACKNOWLEDGE, {"missing": missing})
+        return len(missing)
+
+    def gaps(self) -> list[str]:
+        """A sentence for each gap of the audit log that was acknowledged."""
+        return list(acknowledged(self.store.history()).values())
 
     def audit_head(self) -> str:
         """The hash of the audit log's last line, to be kept elsewhere; empty without a log."""

@@ -222,6 +222,17 @@ def test_every_command_speaks_json(reid, tmp_path, pictures):
     assert told(reid("stats", folder, "--json"))["erased"] == 2
 
 
+def test_lost_lines_of_the_log_can_be_acknowledged(reid, people, tmp_path):
+    assert reid("verify", people, "--acknowledge")[0] == 2
+    assert reid("expire", people)[0] == 0
+    log = people / "audit.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
+    assert reid("verify", people)[0] == 4
+    assert "lines 2 to 2 of the audit log are missing" in reid("verify", people, "--acknowledge")[1]
+    assert len(told(reid("verify", people, "--json"))["gaps"]) == 1
+    assert reid("backup", people, tmp_path / "copy")[0] == 0
+
+
 def test_sentences_say_what_was_done(reid, people, pictures, tmp_path):
     reid("add", people, pictures)
     assert "4 rows are as they were written" in reid("verify", people)[1]

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from reid_attn.errors import DamagedError, DiskError
+from reid_attn.errors import DamagedError, DiskError, UsageError
 from reid_attn.gallery import Gallery, audit
 
 DIMENSION = 8
@@ -122,6 +122,65 @@ def test_a_log_that_was_deleted_stays_noticed(log):
     audit.append(log, "search", {"rows": []}, sync=True)
     assert audit.problems(log) == ["before line 1 of audit.jsonl, lines 1 ff. are missing"]
     assert [line["line"] for line in audit.lines(log)] == [LINES + 1]
+
+
+def test_a_gap_is_told_once_it_is_acknowledged_and_no_longer_damage(log):
+    put(log, content(log)[:-3])
+    assert audit.gaps(log) == [(LINES - 2, LINES)]
+    audit.append(log, audit.ACKNOWLEDGE, {"missing": audit.gaps(log)}, sync=True)
+    assert audit.problems(log) == audit.gaps(log) == []
+    (sentence,) = audit.acknowledged(audit.lines(log)).values()
+    assert f"lines {LINES - 2} to {LINES} of the audit log are missing" in sentence
+    assert f"{audit._user()}@" in sentence
+    lines = content(log)
+    put(log, [*lines[:2], *lines[3:]])
+    assert audit.problems(log) == ["before line 3 of audit.jsonl, lines 3 ff. are missing"]
+
+
+def test_only_what_is_missing_can_be_acknowledged(log):
+    lines = content(log)
+    put(log, [lines[0].replace(b"search", b"forget"), lines[2], lines[1], *lines[3:-1], b"{}\n"])
+    assert audit.gaps(log) == [(2, 2), (3, 3)]
+    audit.append(log, audit.ACKNOWLEDGE, {"missing": audit.gaps(log)}, sync=True)
+    told = "\n".join(audit.problems(log))
+    for place in ("line 1 of audit.jsonl was changed", "before line 3 of", f"line {LINES} of"):
+        assert place in told
+
+
+@pytest.mark.parametrize("missing", [7, [7], [[1]], [[{}, 1, 2]], None])
+def test_a_forged_acknowledgement_hides_nothing(log, missing):
+    put(log, content(log)[:-1])
+    audit.append(log, audit.ACKNOWLEDGE, {"missing": missing}, sync=True)
+    assert audit.gaps(log) == [(LINES, LINES)]
+    assert len(audit.problems(log)) == 1
+
+
+def test_a_gallery_without_its_log_is_not_as_it_was_written(folder):
+    for name in (audit.NAME, audit.HEAD):
+        (folder / name).unlink()
+    with Gallery.open(folder) as gallery, pytest.raises(DamagedError, match="jsonl is missing"):
+        gallery.verify()
+
+
+def test_after_a_power_cut_there_is_an_honest_way_on(folder, add_random, tmp_path):
+    vectors = add_random(folder, 6)
+    with Gallery.open(folder) as gallery:
+        with pytest.raises(UsageError, match="lacks no lines"):
+            gallery.acknowledge()
+        gallery.search_all(vectors[:1])
+        put(folder, content(folder)[:-1])
+        with pytest.raises(DamagedError, match="can be acknowledged"):
+            gallery.verify()
+        gallery.search_all(vectors[:1])
+        with pytest.raises(DamagedError, match="can be acknowledged"):
+            gallery.verify()
+        assert gallery.acknowledge() == 1
+        assert gallery.verify() == 6
+        gallery.backup(tmp_path / "backup")
+        assert "lines 3 to 3" in gallery.gaps()[0]
+    with Gallery.open(tmp_path / "backup") as copy:
+        assert copy.verify() == 6
+        assert "lines 3 to 3" in copy.gaps()[0]
 
 
 def test_a_last_line_written_anew_stays_noticed(log):

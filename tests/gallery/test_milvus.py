@@ -290,6 +290,10 @@ def test_a_changed_or_lost_line_of_the_log_is_named(place):
         assert len(problems) == 3
         for part in ("line 3 of the audit log 'change'", "lines before 3", "the end of the audit"):
             assert any(part in problem for problem in problems)
+        assert gallery.acknowledge() == 2
+        (problem,) = store.verify()
+        assert problem == "line 3 of the audit log 'change' was changed"
+        assert f"lines 2 to 2 of the audit log {session} are missing" in " ".join(gallery.gaps())
 
 
 def test_texts_of_any_length_are_kept(place, monkeypatch):

@@ -9,12 +9,17 @@ from ._shared import add_action, show
 
 def add_actions(actions: Subparsers) -> None:
     """Add the actions to the parser."""
-    add_action(
+    parser = add_action(
         actions,
         "verify",
         _verify,
         "Read everything and check every checksum; names each row that is damaged.",
         "reid-attn gallery verify people",
+    )
+    parser.add_argument(
+        "--acknowledge",
+        action="store_true",
+        help="record first that lines which the audit log lacks are lost, as after a power cut",
     )
     parser = add_action(
         actions,
@@ -38,12 +43,14 @@ def _verify(arguments: argparse.Namespace) -> None:
     from ...gallery import Gallery
 
     with Gallery.open(arguments.folder) as gallery:
-        rows, head = gallery.verify(), gallery.audit_head()
+        if arguments.acknowledge:
+            gallery.acknowledge()
+        rows, head, gaps = gallery.verify(), gallery.audit_head(), gallery.gaps()
     sentence = (
         f"{arguments.folder}: {rows} rows are as they were written; the audit log ends in {head} "
         "(keep it elsewhere: it shows whether the log was rewritten)"
     )
-    show(arguments, {"rows": rows, "audit": head}, sentence)
+    show(arguments, {"rows": rows, "audit": head, "gaps": gaps}, "\n  ".join([sentence, *gaps]))
 
 
 def _backup(arguments: argparse.Namespace) -> None:

@@ -252,6 +252,10 @@ class LocalStore:
         """The lines of the audit log."""
         return audit.lines(self.folder)
 
+    def gaps(self) -> list[audit.Gap]:
+        """Lines that the audit log lacks, and of which none says so."""
+        return audit.gaps(self.folder)
+
     def verify(self) -> list[str]:
         """Everything that is damaged, a sentence each."""
         with self._connection.transaction():

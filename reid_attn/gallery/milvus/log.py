@@ -36,8 +36,20 @@ class Log:
         """All lines, oldest first."""
         yield from sorted(self._all(), key=lambda line: (line["at"], line["line"]))
 
-    def problems(self, count: int, head: str) -> Iterator[str]:
-        """A sentence for each place where the log is not as it was written."""
+    def problems(self, count: int, head: str) -> list[str]:
+        """A sentence for each place where the log is not as it was written.
+
+        `count` and `head` are how many lines there are of changes, and the hash of the last.
+        """
+        known = audit.acknowledged(self._all())
+        return [sentence for sentence, gap in self._findings(count, head) if gap not in known]
+
+    def gaps(self, count: int, head: str) -> list[audit.Gap]:
+        """The gaps that nobody has acknowledged."""
+        known = audit.acknowledged(self._all())
+        return [g for _, g in self._findings(count, head) if g is not None and g not in known]
+
+    def _findings(self, count: int, head: str) -> Iterator[tuple[str, audit.Gap | None]]:
         chains: dict[str, list[dict[str, Any]]] = {CHANGE: []}
         for line in sorted(self._all(), key=lambda line: int(line["line"])):
             chains.setdefault(line.get("session", CHANGE), []).append(line)
@@ -46,12 +58,14 @@ class Log:
             for line in lines:
                 number += 1
                 if line["line"] != number:
-                    yield f"of the audit log {name!r}, lines before {line['line']} are missing"
+                    gap = name, number, line["line"] - 1
+                    yield f"of the audit log {name!r}, lines before {line['line']} are missing", gap
                 elif line != _again(line, previous):
-                    yield f"line {number} of the audit log {name!r} was changed"
+                    yield f"line {number} of the audit log {name!r} was changed", None
                 number, previous = line["line"], line["hash"]
             if name == CHANGE and (number, previous) != (count, head):
-                yield f"the end of the audit log is not what was last written: line {count}"
+                lost = (name, number + 1, count) if number < count else None
+                yield f"the end of the audit log is not what was last written: line {count}", lost
 
     def _all(self) -> Iterator[dict[str, Any]]:
         for kind in (CHANGE, OTHER):

@@ -228,6 +228,10 @@ class MilvusStore:
         """The lines of the audit log."""
         return self._log.lines()
 
+    def gaps(self) -> list[audit.Gap]:
+        """Lines that the audit log lacks, and of which none says so."""
+        return self._steady(lambda state: self._log.gaps(state.lines, state.head))
+
     def verify(self) -> list[str]:
         """Everything that is damaged, a sentence each."""
 
