@@ -133,6 +133,22 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder that is filled by the block, and goes again when that fails.
+
+    Nobody shall take half of it for the whole. `UsageError` when there is something already.
+    """
+    if path.exists() or path.is_symlink():
+        raise UsageError(f"{path} exists already: choose a folder that does not")
+    make_folder(path)
+    try:
+        yield path
+    except BaseException:
+        remove(path)
+        raise
+
+
 def read_bytes(path: Path) -> bytes:
     """The content of a file that must exist."""
     try:

@@ -34,9 +34,21 @@ def open_store(place: Place) -> Copyable:
 def transfer(source: Place, target: Place, progress: Progress = silent) -> int:
     """Copy a gallery to a new place, compare both, and return the number of rows.
 
-    See `copying.copy`; the audit log of the new place begins with the copy.
+    See `copying.copy`; the audit log of the new place begins with the copy. When that fails there
+    is no gallery, so that the call can be repeated.
     """
     with closing(open_store(source)) as old:
         create(target, replace(old.meta(), generation=0, rows=0, calibration=None))
-        with closing(open_store(target)) as new:
-            return copy(old, new, progress)
+        try:
+            with closing(open_store(target)) as new:
+                return copy(old, new, progress)
+        except BaseException:
+            _discard(target)
+            raise
+
+
+def _discard(place: Place) -> None:
+    if milvus.is_address(place):
+        MilvusStore.discard(os.fspath(place))
+    else:
+        LocalStore.discard(Path(place))

@@ -44,21 +44,20 @@ def expire(store: Store, receipt: str | os.PathLike[str] | None) -> dict[str, An
 
 def export(store: Store, person: str, folder: Path) -> dict[str, Any]:
     """Rows with vectors, thumbnails, and the searches that returned them, in a new folder."""
-    if folder.exists():
-        raise UsageError(f"{folder} exists already: choose a folder that does not")
-    rows = rows_of(store, person)
-    numbers = [row.row for row in rows]
-    vectors, thumbnails = store.vectors(numbers), store.thumbnails(numbers)
-    searches = [line for line in store.history() if _found(line, set(numbers))]
-    described = [
-        {**_described(row), "vector": vector.tolist()}
-        for row, vector in zip(rows, vectors, strict=True)
-    ]
-    for row, picture in zip(rows, thumbnails, strict=True):
-        if picture is not None:
-            storage.write_bytes(folder / f"{row.row}.jpg", picture)
-    found = {"person": person, "rows": described, "searches": searches}
-    storage.write_json(folder / "person.json", found)
+    with storage.new_folder(folder):
+        rows = rows_of(store, person)
+        numbers = [row.row for row in rows]
+        vectors, thumbnails = store.vectors(numbers), store.thumbnails(numbers)
+        searches = [line for line in store.history() if _found(line, set(numbers))]
+        described = [
+            {**_described(row), "vector": vector.tolist()}
+            for row, vector in zip(rows, vectors, strict=True)
+        ]
+        for row, picture in zip(rows, thumbnails, strict=True):
+            if picture is not None:
+                storage.write_bytes(folder / f"{row.row}.jpg", picture)
+        found = {"person": person, "rows": described, "searches": searches}
+        storage.write_json(folder / "person.json", found)
     store.record("export", {"rows": numbers})
     pictures = sum(picture is not None for picture in thumbnails)
     return {"rows": len(rows), "pictures": pictures, "searches": len(searches)}

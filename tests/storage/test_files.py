@@ -103,6 +103,22 @@ def test_a_name_that_is_too_long_leaves_nothing(tmp_path: Path) -> None:
     assert not contents(tmp_path)
 
 
+def test_a_new_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+    folder, link = tmp_path / "new", tmp_path / "link"
+    with pytest.raises(DamagedError), storage.new_folder(folder):
+        storage.write_bytes(folder / "a", NEW)
+        raise DamagedError("the source is damaged")
+    assert not folder.exists()
+    with storage.new_folder(folder):
+        storage.write_bytes(folder / "a", NEW)
+    link.symlink_to("nowhere")
+    for there in (folder, link):
+        with pytest.raises(UsageError, match="exists already"), storage.new_folder(there):
+            pass
+    assert contents(folder) == {"a": NEW}
+    assert link.is_symlink()
+
+
 def test_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(OLD)
     with pytest.raises(DiskError, match="could not write"):

@@ -20,6 +20,7 @@ from ..copying import Content
 from ..filters import Where
 from ..record import Entry, Meta, Row
 from . import (
+    cache,
     changes,
     corrections,
     erasure,
@@ -59,6 +60,13 @@ class LocalStore:
                 )
             schema.create(connection)
             write(connection, meta, "create", {"purpose": meta.purpose})
+
+    @staticmethod
+    def discard(folder: Path) -> None:
+        """Remove a gallery that nobody has open, and nothing else of its folder."""
+        database = (NAME, f"{NAME}-wal", f"{NAME}-shm")
+        for name in (*database, cache.INDEX, cache.COLUMNS, audit.NAME, audit.HEAD):
+            storage.remove(folder / name)
 
     @classmethod
     def open(cls, folder: Path) -> "LocalStore":
@@ -264,15 +272,20 @@ class LocalStore:
 
     def backup(self, target: Path) -> None:
         """A copy of the database, made by SQLite and read back whole, with the audit log."""
-        if target.exists():
-            raise UsageError(f"{target} exists already: choose a folder that does not")
-        with closing(Connection(storage.make_folder(target), "rwc")) as copy:
-            self._connection.copy_to(copy)
-        for name in (audit.HEAD, audit.NAME):  # the copy of the last line may be late, not early
-            storage.write_bytes(target / name, storage.read_bytes(self.folder / name))
-        with closing(LocalStore.open(target)) as store:
-            if problems := store.verify():
-                raise DamagedError(f"the backup {target} cannot be used: {problems[0]}")
+        with storage.new_folder(target):
+            with closing(Connection(target, "rwc")) as copy:
+                self._connection.copy_to(copy)
+            for name in (
+                audit.HEAD,
+                audit.NAME,
+            ):  # the copy of the last line may be late, not early
+                storage.write_bytes(target / name, storage.read_bytes(self.folder / name))
+            with closing(LocalStore.open(target)) as store:
+                if problems := store.verify():
+                    raise DamagedError(
+                        f"no backup was made, as {problems[0]}: 'reid-attn gallery verify "
+                        f"{self.folder}' tells everything"
+                    )
 
     def blocked(self) -> list[bytes]:
         """The salted hashes of the sources that may not come back."""

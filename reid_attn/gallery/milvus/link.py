@@ -51,6 +51,11 @@ class Link:
         with self.explained():
             self.client.load_collection(collection, timeout=SECONDS)
 
+    def drop(self, collection: str) -> None:
+        """Delete a collection; one that is not there is no error."""
+        with self.explained():
+            self.client.drop_collection(collection, timeout=SECONDS)
+
     def insert(self, collection: str, records: Sequence[Record], size: int) -> None:
         """Write records of about `size` bytes whose ids are new."""
         for part in _parts(records, max(1, min(IDS, BYTES // size))):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ... import storage
 from ...errors import DamagedError, LockedError, MismatchError, UsageError, nearest
 from .. import audit
 from ..arrival import arrived, called, refuse_erased, salted
@@ -60,6 +61,13 @@ class MilvusStore:
                 )
             make_collections(link, link.address.name, meta.dimension)
             cls(link, meta)._journal.create(meta)
+
+    @staticmethod
+    def discard(place: str) -> None:
+        """Remove a gallery that nobody has open."""
+        with closing(Link(parse(place))) as link:
+            for collection in reversed(_collections(link.address)):  # without a state it is none
+                link.drop(collection)
 
     @classmethod
     def open(cls, place: str) -> "MilvusStore":
@@ -243,11 +251,10 @@ class MilvusStore:
 
     def backup(self, target: Path) -> None:
         """A copy in a folder of its own, read back and verified."""
-        if target.exists():
-            raise UsageError(f"{target} exists already: choose a folder that does not")
-        LocalStore.create(target, replace(self.meta(), generation=0, rows=0))
-        with closing(LocalStore.open(target)) as local:
-            copy(self, local)
+        with storage.new_folder(target):
+            LocalStore.create(target, replace(self.meta(), generation=0, rows=0))
+            with closing(LocalStore.open(target)) as local:
+                copy(self, local)
 
     def blocked(self) -> list[bytes]:
         """The salted hashes of the sources that may not come back."""
