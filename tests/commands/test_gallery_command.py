@@ -185,6 +185,17 @@ def test_a_run_that_has_moved_can_be_named(reid, people, pictures, no_run):
     assert f"--run RUN where it is now: {Path('runs/a').resolve()} holds no" in problems
 
 
+def test_each_row_that_is_named_is_searched_for(reid, people, pictures):
+    reid("add", people, pictures)
+    arguments = ("--row", 1, "--row", 3, 2, "--other-cameras-only", "--json")
+    found = told(reid("search", people, *arguments))["queries"]
+    assert [query["query"] for query in found] == ["row 1", "row 3", "row 2"]
+    with Gallery.open(people) as gallery:
+        cameras = [row.camera for row in gallery.store.get([1, 3, 2])]
+    for own, query in zip(cameras, found, strict=True):
+        assert own not in {hit["camera"] for hit in query["hits"]}
+
+
 def test_a_row_is_searched_for_without_its_run(reid, people, pictures, no_run):
     with Gallery.open(people) as gallery:
         gallery.add_vectors(np.eye(8)[:2], ["a", "b"], [1, 2], ["a", "b"], [b"a" * 32, b"b" * 32])
@@ -241,7 +252,11 @@ def test_sentences_say_what_was_done(reid, people, pictures, tmp_path):
     assert "1 rows erased; none of their" in output
     assert "backups and copies" in output
     assert json.loads((tmp_path / "receipt.json").read_text())["purpose"] == "a test"
-    assert "No threshold is known" in reid("search", people, pictures / NAMES[1])[1]
+    output = reid("search", people, pictures / NAMES[1])[1]
+    assert "No threshold is known" in output
+    assert "Nothing was searched" not in output
+    output = reid("search", people, pictures / NAMES[1], "--camera", 9)[1]
+    assert "Nothing was searched: no other picture fulfils the filters" in output
 
 
 def test_an_export_holds_everything(reid, people, pictures, tmp_path):
@@ -332,6 +347,7 @@ def test_the_decision_is_shown(reid, tmp_path, monkeypatch):
         (["add", "{people}", "--tracks", "{people}/x.csv"], 3, "could not read"),
         (["search", "{people}"], 2, "one of the two"),
         (["search", "{people}", "a.jpg", "--row", "1"], 2, "one of the two"),
+        (["search", "{people}", "--row", "1", "--one-person"], 2, "joins pictures, and no rows"),
         (["search", "{people}", "a.jpg", "--where", "colour"], 2, "write KEY=VALUE"),
         (["search", "{people}", "a.jpg", "--since", "noon"], 3, "'noon' is not a moment"),
         (["search", "{people}", "a.jpg", "--other-cameras-only"], 3, "use --not-camera N"),

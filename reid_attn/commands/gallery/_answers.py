@@ -34,6 +34,8 @@ def print_answer(name: str, answer: "Answer") -> None:
 
     hits = (ranked_lists.Hit(Path(h.source), h.score, None, _who(h), str(h.camera)) for h in answer)
     print_ranked(Console(), ranked_lists.RankedList(Path(name), "", "", tuple(hits), None))
+    if not len(answer):
+        print("Nothing was searched: no other picture fulfils the filters and has not expired.")
     print(_decision(answer))
 
 

@@ -31,7 +31,15 @@ def add_actions(actions: Subparsers) -> None:
     parser.add_argument(
         "sources", nargs="*", type=Path, metavar="PICTURE", help="who to look for, or a folder"
     )
-    parser.add_argument("--row", type=int, metavar="N", help="look for row N of the gallery")
+    parser.add_argument(
+        "--row",
+        type=int,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="N",
+        help="look for row N of the gallery",
+    )
     parser.add_argument(
         "--one-person", action="store_true", help="all pictures show one person: search once"
     )
@@ -84,17 +92,19 @@ def _search(arguments: argparse.Namespace) -> None:
     from ...gallery import Gallery
 
     where = _where(arguments)
-    if bool(arguments.sources) == (arguments.row is not None):
+    if bool(arguments.sources) == bool(arguments.row):
         raise UsageError("name a picture or a folder, or a row with --row N: one of the two")
+    if arguments.row and arguments.one_person:
+        raise UsageError("--one-person joins pictures, and no rows: search for the rows one by one")
     pictures = pictures_below(arguments.sources) if arguments.sources else []
     cameras = _cameras(pictures) if arguments.other_cameras_only and pictures else None
     queries: Any = [pictures] if arguments.one_person else list(pictures)
     names = [str(path) for path in pictures[: len(queries)]]
     with opened(arguments) if pictures else Gallery.open(arguments.folder) as gallery:
-        if arguments.row is not None:
-            queries, names = [arguments.row], [f"row {arguments.row}"]
-            own = gallery.store.get(queries)[0].camera
-            cameras = [own] if arguments.other_cameras_only else None
+        if arguments.row:
+            queries, names = arguments.row, [f"row {number}" for number in arguments.row]
+            own = [row.camera for row in gallery.store.get(queries)]
+            cameras = own if arguments.other_cameras_only else None
         if arguments.one_person and cameras:
             cameras = _one_camera(cameras)
         answers = gallery.search_all(
