@@ -318,3 +318,9 @@ def test_a_large_file_opens_without_being_read_and_its_damage_is_found_later(
             gallery.search(vectors[0], 1)
         with pytest.raises(DamagedError):
             gallery.verify()
+
+
+def test_a_path_that_is_too_long_for_sqlite_is_no_full_disk(tmp_path):
+    folder = tmp_path.joinpath(*["long" * 50] * 3)
+    with pytest.raises(UsageError, match="no file whose whole path has more than 504 bytes"):
+        Gallery.create(folder, fingerprint="model-a", dimension=DIMENSION)

@@ -4,6 +4,7 @@ Nobody else may open the file, not even to read it: closing any descriptor of it
 locks of this process, and another process would then delete the write-ahead log under our feet.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from ...errors import DamagedError, DataError, DiskError, LockedError, ReidError
 NAME = "gallery.sqlite"
 BUSY_SECONDS = 60  # SQLite lets no queue form: among busy writers one may be unlucky for long
 CHECKED_BYTES = 2**28  # up to which the structure of the file is checked when it is opened
+LONGEST_PATH = 504  # bytes; SQLite opens no longer one
 OLDEST_SQLITE = (3, 37)  # the first with STRICT tables
 
 PRAGMAS: tuple[tuple[str, str, int | str], ...] = (
@@ -146,6 +148,11 @@ class Connection:
                 f"{self.path} has been in use for {BUSY_SECONDS} s, last written by "
                 f"{self._writer()}: nothing was changed; wait for it to end and try again"
             )
+        if "unable to open" in text and _is_too_long(self.path):
+            return UsageError(
+                f"{self.path} cannot be used: SQLite opens no file whose whole path has more than "
+                f"{LONGEST_PATH} bytes: choose a shorter one for the gallery"
+            )
         if any(sign in text for sign in ("full", "disk I/O", "readonly", "unable to open")):
             return DiskError(
                 f"could not use {self.path} ({text}): what was there before is untouched; free "
@@ -158,6 +165,10 @@ class Connection:
             return self.last_writer()
         except (ReidError, sqlite3.Error):  # locked before it could be read, or not readable
             return "an unknown process"
+
+
+def _is_too_long(path: Path) -> bool:
+    return len(os.fsencode(os.path.realpath(path))) > LONGEST_PATH
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
