@@ -233,6 +233,18 @@ def test_every_command_speaks_json(reid, tmp_path, pictures):
     assert told(reid("stats", folder, "--json"))["erased"] == 2
 
 
+def test_a_receipt_of_milvus_is_told_too(reid, tmp_path, pictures, monkeypatch):
+    pytest.importorskip("milvus_lite")
+    monkeypatch.chdir(tmp_path)
+    place = f"milvus:{tmp_path}/m.db/people"
+    reid("create", place, "--run", "runs/a", "--no-pictures")
+    assert told(reid("add", place, pictures, "--json"))["rows"] == 4
+    code, output, problems = reid("forget", place, "0001")
+    assert (code, "2 rows deleted, of which 0 are found now" in output) == (0, True), problems
+    assert "which proves nothing. Not reached:\n  bytes of the deleted rows" in output
+    assert told(reid("expire", place, "--json"))["rows"] == []
+
+
 def test_lost_lines_of_the_log_can_be_acknowledged(reid, people, tmp_path):
     assert reid("verify", people, "--acknowledge")[0] == 2
     assert reid("expire", people)[0] == 0

@@ -81,12 +81,24 @@ def _expire(arguments: argparse.Namespace) -> None:
 
 
 def _tell(arguments: argparse.Namespace, receipt: dict[str, Any]) -> None:
+    things = "".join(f"\n  {thing}" for thing in receipt["not_reached"])
     sentence = (
-        f"{arguments.folder}: {len(receipt['rows'])} rows erased; none of their "
-        f"{receipt['pieces']:,} pieces is in the {receipt['bytes_scanned']:,} bytes of the "
-        "gallery. Not reached:" + "".join(f"\n  {thing}" for thing in receipt["not_reached"])
+        f"{arguments.folder}: {len(receipt['rows'])} rows {_proof(receipt)}. Not reached:{things}"
     )
     show(arguments, receipt, sentence)
+
+
+def _proof(receipt: dict[str, Any]) -> str:
+    """What was made sure; of a gallery in Milvus, what the server says."""
+    if "compaction" in receipt:
+        return (
+            f"deleted, of which {receipt['rows_found_after']} are found now; compaction: "
+            f"{receipt['compaction']}, which proves nothing"
+        )
+    return (
+        f"erased; none of their {receipt['pieces']:,} pieces is in the "
+        f"{receipt['bytes_scanned']:,} bytes of the gallery"
+    )
 
 
 def _export(arguments: argparse.Namespace) -> None:
