@@ -72,10 +72,9 @@ def decode(
     `MAX_PIXELS`, is cut short or damaged, or is an animation.
     """
     name = str(source) if isinstance(source, Path) else "the picture"
-    reason = fault(source) if isinstance(source, Path) else _fault_of_length(len(source))
-    if reason:
+    data = read(source) if isinstance(source, Path) else source
+    if reason := _fault_of_length(len(data)):
         _refuse(name, reason)
-    data = read_bytes(source) if isinstance(source, Path) else source
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -106,6 +105,16 @@ def encode_jpeg(pixels: Pixels, quality: int = 90) -> bytes:
 def is_picture(name: str) -> bool:
     """Whether a file of this name counts as a picture; hidden files and other types do not."""
     return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+
+
+def read(path: Path) -> bytes:
+    """The content of a file that may be a picture; `DataError` for one that cannot be.
+
+    That is judged before anything is read: a device or a pipe need never end.
+    """
+    if reason := fault(path):
+        _refuse(str(path), reason)
+    return read_bytes(path)
 
 
 def fault(path: Path) -> str:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import storage
-from ..data.images import Pixels, decode, encode_jpeg, resize
+from ..data.images import Pixels, decode, encode_jpeg, read, resize
 from ..errors import DataError
 from .contract import Embedder, Picture, Vectors, fitting_rows
 from .filters import seconds
@@ -67,7 +66,7 @@ def hashed(sightings: Sequence[Sighting]) -> list[Hashed]:
         path = sighting.picture
         try:
             if path not in digests:
-                digests[path] = sha256(storage.read_bytes(path)).digest()
+                digests[path] = sha256(read(path)).digest()
         except DataError as error:
             problems.append(str(error))
             continue

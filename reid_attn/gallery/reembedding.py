@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from .. import storage
+from ..data.images import read
 from ..errors import DataError, UsageError
 from .contract import Embedder, Picture, Store, fitting_rows
 from .filters import EVERYTHING
@@ -71,7 +71,7 @@ def _source(row: Row) -> bytes | None:
     Nor is it known for a part of a frame, whose box is not kept.
     """
     try:
-        content = storage.read_bytes(Path(row.source.decode(errors="surrogateescape")))
+        content = read(Path(row.source.decode(errors="surrogateescape")))
     except (DataError, ValueError):  # ValueError: a NUL in the name
         return None
     return content if sha256(content).digest() == row.source_hash else None

@@ -76,6 +76,21 @@ def test_reports_progress_in_pieces(folder, embedder, pictures, monkeypatch):
         assert [gallery.search(p, 1)[0].source for p in pictures] == [str(p) for p in pictures]
 
 
+def test_what_is_no_picture_from_outside_is_not_read(folder, embedder, tmp_path):
+    """A device never ends, a pipe waits for somebody, and a large file fills the memory."""
+    pipe, large = tmp_path / "pipe.jpg", tmp_path / "large.jpg"
+    os.mkfifo(pipe)
+    large.touch()
+    os.truncate(large, 2**40)
+    with Gallery.open(folder, embedder) as gallery:
+        with pytest.raises(DataError) as caught:
+            gallery.add(["/dev/zero", pipe, large], ["a"] * 3, [1] * 3)
+        told = str(caught.value)
+        for sentence in ("/dev/zero is not a file", "pipe.jpg is not a file", "is larger than 20"):
+            assert sentence in told
+        assert len(gallery) == 0
+
+
 def test_missing_pictures_are_all_named_and_none_is_added(folder, embedder, pictures, tmp_path):
     missing = [tmp_path / "gone.jpg", tmp_path / "lost.jpg"]
     with Gallery.open(folder, embedder) as gallery:

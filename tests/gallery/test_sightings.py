@@ -187,7 +187,7 @@ def test_a_path_that_no_file_can_have_is_refused(tmp_path, tracked):
     nowhere = Sighting(picture=tmp_path / "a\0b.jpg", camera=1)
     with (
         Gallery.open(tracked, Mean()) as gallery,
-        pytest.raises(DataError, match=r"could not read .*null byte"),
+        pytest.raises(DataError, match=r"cannot be read .*null byte"),
     ):
         gallery.add_sightings([nowhere])
 
