@@ -44,6 +44,8 @@ class Sighting:
 
     def checked(self) -> "Sighting":
         """As it is stored; `DataError` for what cannot be."""
+        if self.name and self.person is None:
+            raise DataError(f"the name {self.name!r} is of no person: give the person's key too")
         return Sighting(
             picture=Path(self.picture),
             camera=camera_number(self.camera),
@@ -87,6 +89,8 @@ def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
         raise DataError(f"{file} is not UTF-8 text: save the table as UTF-8") from error
     except csv.Error as error:
         raise DataError(f"{file} is not a CSV table ({error}): check its quotes") from error
+    if not head:
+        raise DataError(f"{file} has no head: its first line must name the columns")
     for column in NEEDED:
         if column not in head:
             raise DataError(f"{file} has no column '{column}': its head is {', '.join(head)}")

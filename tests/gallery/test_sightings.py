@@ -152,6 +152,12 @@ def test_refusals(tmp_path, rows, sentence):
         read_tracks(table(tmp_path, rows))
 
 
+def test_a_name_needs_a_person(tmp_path):
+    rows = table(tmp_path, "a.jpg,1,,Anna\n", "path,camera,person,name\n")
+    with pytest.raises(DataError, match="line 2: the name 'Anna' is of no person: give the person"):
+        read_tracks(rows)
+
+
 def test_all_bad_rows_are_named_at_once(tmp_path):
     with pytest.raises(DataError, match=r"(?s)2 rows of .*line 2:.*line 4:"):
         read_tracks(table(tmp_path, "a,x,,,,,,,,,\nb,1,,,,,,,,,\nc,y,,,,,,,,,\n"))
@@ -159,7 +165,8 @@ def test_all_bad_rows_are_named_at_once(tmp_path):
 
 @pytest.mark.parametrize("head", ["path,track\n", "camera\n", "\n"])
 def test_a_missing_column_is_named(tmp_path, head):
-    with pytest.raises(DataError, match=r"has no column '(path|camera)'"):
+    sentence = r"has no column '(path|camera)'" if head.strip() else "has no head: its first line"
+    with pytest.raises(DataError, match=sentence):
         read_tracks(table(tmp_path, "a\n", head))
 
 
