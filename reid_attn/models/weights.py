@@ -209,7 +209,9 @@ def _state_dict(loaded: Any) -> dict[str, Tensor]:
         if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
             loaded = loaded[name]
     return {
-        str(key).removeprefix("module."): value.float() if value.is_floating_point() else value
+        str(key).removeprefix("module."): _apart(
+            value.float() if value.is_floating_point() else value
+        )
         for key, value in loaded.items()
         if isinstance(value, Tensor)
     }
@@ -220,10 +222,14 @@ def _nested(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, T
         for key, inner in value.items():
             yield from _nested(inner, f"{name}.{key}" if name else str(key), depth + 1)
     elif isinstance(value, Tensor) and name:
-        # safetensors refuses views of one memory, such as the cameras of both splits
-        yield name, value.detach().clone(memory_format=torch.contiguous_format)
+        yield name, _apart(value)
     elif isinstance(value, list | tuple) and name and all(map(_is_number, value)):
         yield name, torch.tensor(value)
+
+
+def _apart(tensor: Tensor) -> Tensor:
+    """In memory of its own: safetensors refuses what is shared, such as tied weights."""
+    return tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
 def _is_number(value: Any) -> bool:
@@ -231,7 +237,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _numpy_scalars() -> list[Any]:
-    """What a pickled numpy number needs: torchreid stores its best rank-1 as one."""
+    """What a pickled numpy number needs: torchreid stores its best rank-1 as one.
+
+    The function that restores it has one address in the files of numpy 1 and another since.
+    """
     restore = np.float32(0).__reduce__()[0]
+    addresses = [(restore, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     kinds = [type(np.dtype(name)) for name in ("float32", "float64", "int64")]
-    return [restore, np.dtype, *kinds]
+    return [*addresses, np.dtype, *kinds]

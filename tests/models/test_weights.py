@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,24 @@ def test_a_torchreid_checkpoint_is_read(tmp_path: Path) -> None:
     )
     state = read_state_dict(tmp_path / "m.pth.tar-3")
     assert list(state) == ["conv.weight"]
+
+
+def test_a_checkpoint_from_the_days_of_numpy_1_is_read(tmp_path: Path) -> None:
+    """The published files of torchreid: numpy 2 has moved the function that makes its numbers."""
+    torch.save({"state_dict": {"w": torch.ones(2)}, "rank1": np.float32(0.5)}, tmp_path / "new")
+    with zipfile.ZipFile(tmp_path / "new") as new, zipfile.ZipFile(tmp_path / "old", "w") as old:
+        for name in new.namelist():
+            data = new.read(name)
+            old.writestr(name, data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+            changed = b"numpy.core.multiarray" in data or b"numpy._core.multiarray" in data
+            assert changed == name.endswith("data.pkl")
+    assert list(read_state_dict(tmp_path / "old")) == ["w"]
+
+
+def test_tied_weights_are_read_under_both_names(tmp_path: Path) -> None:
+    tied = torch.ones(2)
+    torch.save({"a": tied, "b": tied}, tmp_path / "tied.pth")
+    assert sorted(read_state_dict(tmp_path / "tied.pth")) == ["a", "b"]
 
 
 def test_a_weights_file_can_stand_in_for_the_checkpoint(trained: Path, tmp_path: Path) -> None:
