@@ -279,6 +279,7 @@ def test_a_value_of_another_type_is_refused_by_name(read: Loader, key: str) -> N
         ("model: {attention: [{slot: head}]}", r"'model.attention.0.name' must be given$"),
         ("model: {attention: [{name: a, stages: [1, 5]}]}", "'model.attention.0.stages.1' = 5 is"),
         ("augment: {erase_area: [0.1]}", "'augment.erase_area.1' must be given"),
+        ("augment: {erase_area: [0.4, 0.02]}", "'augment.erase_area' = .* is refused: the first"),
         ("schedule: {milestones: [4, 7.5]}", "'schedule.milestones.1' = 7.5 is refused"),
         ("loss:", "'loss' = None is refused"),
         ("seed: !!set {1}", "cannot be read"),

@@ -2,9 +2,16 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from .group import Count, Fraction, Group, Positive
+
+
+def _rising(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise PydanticCustomError("rising", "the first number must not be above the second")
+    return ends
 
 
 class DataSettings(Group):
@@ -65,7 +72,7 @@ class AugmentSettings(Group):
     """How far each factor may be from 1, as in fast-reid."""
     erase: Fraction = 0.5
     """Probability that a rectangle is erased."""
-    erase_area: tuple[Fraction, Fraction] = (0.02, 0.4)
+    erase_area: Annotated[tuple[Fraction, Fraction], AfterValidator(_rising)] = (0.02, 0.4)
     """Its smallest and largest share of the picture."""
     erase_fill: Literal["mean", "zero"] = "zero"
     """Value of the erased patch after normalisation: `zero` is the ImageNet mean colour;
