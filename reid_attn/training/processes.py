@@ -16,10 +16,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ..errors import ReidError
+from ..errors import ReidError, UsageError
 
 TIMEOUT = timedelta(minutes=10)
 """How long one process waits for another one: for a batch, an evaluation, a checkpoint."""
+
+_TOLD = ("RANK", "MASTER_ADDR", "MASTER_PORT")
+"""What `torchrun` tells a process in its environment, beside WORLD_SIZE; LOCAL_RANK on GPUs."""
 
 _Result = TypeVar("_Result")
 
@@ -27,16 +30,16 @@ _Result = TypeVar("_Result")
 @contextmanager
 def join_processes() -> Iterator["Processes"]:
     """The processes that `torchrun` started, this one among them; without it this one alone."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    if os.environ.get("WORLD_SIZE", "1") == "1":
         yield ALONE
         return
-    gpus = torch.cuda.is_available()
+    gpus = torch.cuda.device_count()
+    _refuse_half_started(gpus)
     if gpus:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     with _talking():
         dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=TIMEOUT)
-    yield Processes(dist.get_rank(), size)
+    yield Processes(dist.get_rank(), dist.get_world_size())
     dist.destroy_process_group()  # not after an error, when there may be nobody left to talk to
 
 
@@ -168,6 +171,23 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def backward(_: Any, gradient: Tensor) -> Tensor:
         return _Sum.forward(_, gradient)
+
+
+def _refuse_half_started(gpus: int) -> None:
+    """`UsageError` when a process lacks what `torchrun` tells it, or a GPU of its own."""
+    needed = (*_TOLD, "LOCAL_RANK") if gpus else _TOLD
+    lacking = [name for name in needed if name not in os.environ]
+    if lacking:
+        raise UsageError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {', '.join(lacking)} is not set: start "
+            "several processes with torchrun, or take WORLD_SIZE out of the environment"
+        )
+    if gpus and int(os.environ["LOCAL_RANK"]) >= gpus:
+        number = int(os.environ["LOCAL_RANK"]) + 1
+        raise UsageError(
+            f"this is process {number} of this machine, whose GPUs are for {gpus}: start fewer, or "
+            "set CUDA_VISIBLE_DEVICES to nothing to train on CPUs"
+        )
 
 
 def _attempt(action: Callable[[], _Result]) -> tuple[list[_Result], ReidError | None]:

@@ -21,6 +21,7 @@ from reid_attn.commands import main
 from reid_attn.data import load
 from reid_attn.data.batches import Batch
 from reid_attn.data.sampling import Shard, plan_epoch
+from reid_attn.errors import UsageError
 from reid_attn.models import build_network
 from reid_attn.models.weights import WEIGHTS, from_bytes
 from reid_attn.reports import evaluation
@@ -271,3 +272,22 @@ def test_persons_that_cannot_be_shared_are_refused(config: Path, tmp_path: Path)
     first, other = said(tmp_path / "run")
     assert "a multiple of 2" in first
     assert other == ""
+
+
+@pytest.mark.parametrize(
+    ("told", "gpus", "complaint"),
+    [
+        ({"RANK": "0"}, 0, "WORLD_SIZE is 2, but MASTER_ADDR, MASTER_PORT is not set"),
+        (dict.fromkeys(("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"), "1"), 1, "process 2"),
+    ],
+)
+def test_a_process_that_was_not_started_as_one_of_several_gets_a_sentence(
+    told: dict[str, str], gpus: int, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"WORLD_SIZE": "2", **told}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=complaint), join_processes():
+        pass
