@@ -8,14 +8,19 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Notes the first signal in `signal` while entered; a second one ends the process at once."""
+    """Notes the first signal in `signal` while entered; a second one ends the process at once.
+
+    A signal that the process was started to ignore, as `nohup` has it with SIGHUP, stays ignored.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
-        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(
