@@ -102,7 +102,7 @@ class _Training:
         if self.weights_report:
             storage.write_json(self.run / WEIGHTS_REPORT, self.weights_report.as_dict())
             self.console.print(self.weights_report.summary(), markup=False, highlight=False)
-        if note := unreached(self.settings.schedule, self.settings.training.epochs):
+        if note := unreached(self.settings.schedule, self.plan.steps):
             self.console.print(note, markup=False, highlight=False)
         if self.dataset.bad:
             storage.write_text(self.run / BAD_PICTURES, listing(self.dataset.bad))

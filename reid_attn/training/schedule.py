@@ -32,22 +32,27 @@ def learning_rate(
     return base * (schedule.final_factor + (1 - schedule.final_factor) * cosine)
 
 
-def unreached(schedule: ScheduleSettings, epochs: int) -> str:
-    """What a training of so many epochs never comes to, in a sentence; empty if there is nothing.
+def unreached(schedule: ScheduleSettings, steps: Sequence[int]) -> str:
+    """What a training of so many `steps` in each epoch never comes to, in a sentence, or nothing.
 
     A recipe that is shortened by `training.epochs` alone would else train at its full rate to the
     end, or never reach it, without a word.
     """
-    points = {"warmup_epochs": [schedule.warmup_epochs]}
-    if schedule.name == "step":
-        points["milestones"] = list(schedule.milestones)
-    else:
-        points["flat_epochs"] = [schedule.flat_epochs]
-    late = {name: [e for e in points[name] if e >= epochs] for name in points}
-    told = " and ".join(f"{name} {', '.join(map(str, own))}" for name, own in late.items() if own)
-    return told and (
-        f"note: of the schedule, {told} will not be reached in {epochs} epochs, so that the "
-        "learning rate does not go its whole way; shorten the schedule as well"
+    epochs, whole = len(steps), sum(steps)
+    warmup = "warmup_steps" if schedule.warmup_steps else "warmup_epochs"
+    after = "milestones" if schedule.name == "step" else "flat_epochs"
+    told = []
+    for name in ("freeze_steps", warmup, after):
+        points = getattr(schedule, name)
+        end = whole if name.endswith("_steps") else epochs
+        late = [p for p in (points if name == "milestones" else [points]) if p >= end]
+        told += [f"{name} {', '.join(map(str, late))}"] if late else []
+    if not told:
+        return ""
+    return (
+        f"note: of the schedule, {' and '.join(told)} will not be reached in {epochs} epochs of "
+        f"{whole} steps together, so that the training does not go its whole way; shorten the "
+        "schedule as well"
     )
 
 

@@ -106,10 +106,21 @@ def test_steps_are_counted_over_epochs_of_any_length() -> None:
 
 
 def test_a_schedule_that_a_short_training_does_not_reach_is_told() -> None:
-    assert not unreached(ScheduleSettings(), 71)
-    assert "milestones 70 will not" in unreached(ScheduleSettings(), 70)
-    assert "warmup_epochs 10 and milestones 40, 70 will" in unreached(ScheduleSettings(), 10)
+    assert not unreached(ScheduleSettings(), [5] * 71)
+    assert "milestones 70 will not" in unreached(ScheduleSettings(), [5] * 70)
+    late = unreached(ScheduleSettings(), [5] * 10)
+    assert "warmup_epochs 10 and milestones 40, 70 will" in late
+    assert "in 10 epochs of 50 steps together, so" in late
     cosine = ScheduleSettings(name="cosine", flat_epochs=30)
-    assert not unreached(cosine, 31)
-    assert "flat_epochs 30" in unreached(cosine, 30)
-    assert not unreached(ScheduleSettings(name="cosine", warmup_epochs=0), 1)
+    assert not unreached(cosine, [5] * 31)
+    assert "flat_epochs 30" in unreached(cosine, [5] * 30)
+    assert not unreached(ScheduleSettings(name="cosine", warmup_epochs=0), [5])
+
+
+def test_steps_that_a_short_training_does_not_have_are_told() -> None:
+    """`warmup_steps` takes the place of `warmup_epochs`, which is then never waited for."""
+    counted = ScheduleSettings(name="cosine", warmup_steps=2000, freeze_steps=1000)
+    assert not unreached(counted, [201] * 10)
+    assert "schedule, warmup_steps 2000 will" in unreached(counted, [200] * 10)
+    few = unreached(counted, [100] * 9)
+    assert "schedule, freeze_steps 1000 and warmup_steps 2000 will" in few
