@@ -9,16 +9,17 @@ step, so they need no state.
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .. import __version__, storage
-from ..errors import DamagedError
+from ..errors import DamagedError, MismatchError
 from ..models.weights import BEST, STATE, WEIGHTS, from_bytes, to_bytes
 from .learner import Learner
 
@@ -43,17 +44,19 @@ def save(
     run: Path,
     learner: Learner,
     position: Position,
-    identities: int,
+    people: Sequence[str],
     random: Mapping[str, Tensor],
     best: bool,
 ) -> None:
     """Write the next generation of `run`, make it current, and drop all but the last and best.
 
-    `random` is the `random_state` of every process.
+    `people` are the training persons in the order of their classes, `random` is the `random_state`
+    of every process.
     """
     state = {
         "position": asdict(position),
-        "identities": identities,
+        "identities": len(people),
+        "people_sha256": _digest(people),
         "scaler": learner.scaler.state_dict(),
         "settings": learner.settings.model_dump(mode="json"),
         "settings_sha256": learner.settings.digest(),
@@ -82,9 +85,16 @@ def read(run: Path) -> dict[str, bytes]:
     return storage.read_generation(run, storage.current_generation(run))
 
 
-def restore(files: Mapping[str, bytes], run: Path, learner: Learner) -> Position:
-    """Load what `read` gave, and this process's random state; returns where training stood."""
+def restore(
+    files: Mapping[str, bytes], run: Path, learner: Learner, people: Sequence[str]
+) -> Position:
+    """Load what `read` gave, and this process's random state; returns where training stood.
+
+    Raises:
+        MismatchError: `people` are not those of the checkpoint.
+    """
     state = json.loads(files[STATE])
+    _refuse_others(state, people, run)
     tensors = from_bytes(files[TENSORS], str(run))
     learner.result.load_state_dict(from_bytes(files[WEIGHTS], str(run)))
     if learner.average:
@@ -113,6 +123,21 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__,
         "torchvision": metadata.version("torchvision"),  # importing it takes seconds
     }
+
+
+def _refuse_others(state: Mapping[str, Any], people: Sequence[str], run: Path) -> None:
+    """A classifier is of no use for other persons, nor for the same ones in another order."""
+    same = state.get("people_sha256", _digest(people)) == _digest(people)  # older runs have none
+    if not same or state["identities"] != len(people):
+        raise MismatchError(
+            f"{run} trains with {state['identities']} persons, and its pictures now show "
+            f"{len(people)}{'' if same else ', not the same ones'}: bring the old pictures back, "
+            "or start a new run"
+        )
+
+
+def _digest(people: Sequence[str]) -> str:
+    return storage.sha256(json.dumps(people).encode())
 
 
 def _tensors(learner: Learner) -> dict[str, Tensor]:

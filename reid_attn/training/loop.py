@@ -76,21 +76,21 @@ class _Training:
     ) -> None:
         self.settings, self.dataset, self.run, self.console = settings, dataset, run, console
         self.interruption, self.processes = interruption, processes
-        self.identities = len(dataset.labels())
+        self.people = [dataset.describe(person) for person in dataset.labels()]
         self.shard = Shard(processes.rank, processes.size)
         processes.together(lambda: self.shard.places(settings.batch))  # refuses what has no shares
         self.plan = processes.together(lambda: Timetable(dataset, settings))
         files = processes.from_first(lambda: checkpoint.read(run))
         network, self.weights_report = first_network(
-            settings, self.identities, processes, fresh=not files
+            settings, len(self.people), processes, fresh=not files
         )
         self.learner = processes.together(
-            lambda: Learner(network, settings, self.identities, processes, console)
+            lambda: Learner(network, settings, len(self.people), processes, console)
         )
         self.features: FeatureSet | None = None
         self.position = Position()
         if files:
-            restore = partial(checkpoint.restore, files, run, self.learner)
+            restore = partial(checkpoint.restore, files, run, self.learner, self.people)
             self.position = processes.together(restore)
         self.cache = processes.together(lambda: open_cache(dataset, settings))
         processes.on_first(self._open_run)
@@ -234,7 +234,7 @@ class _Training:
         random = {name: tensor for state in states for name, tensor in state.items()}
         self.processes.on_first(
             lambda: checkpoint.save(
-                self.run, self.learner, self.position, self.identities, random, best
+                self.run, self.learner, self.position, self.people, random, best
             )
         )
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from reid_attn import storage
 from reid_attn.data import load
-from reid_attn.errors import DamagedError, Interrupted, LockedError
+from reid_attn.errors import DamagedError, Interrupted, LockedError, MismatchError
 from reid_attn.models import build_network
 from reid_attn.models.weights import WEIGHTS, from_bytes, to_bytes
 from reid_attn.settings import Settings, dump, resolve
@@ -197,3 +198,19 @@ def test_two_trainings_of_one_run_are_kept_apart(tiny: Settings, tmp_path: Path)
     with pytest.raises(LockedError, match=str(child.pid)):
         train(tiny, load(tiny.data.source), tmp_path, QUIET)
     child.communicate("")
+
+
+@pytest.mark.parametrize("change", ["one more", "another one"])
+def test_other_persons_than_those_of_the_checkpoint_are_refused(
+    tiny: Settings, trained: Path, change: str
+) -> None:
+    """The classifier's rows belong to persons, also where their number is the same."""
+    dataset = load(tiny.data.source)
+    last = dataset.train[-1].person
+    new = tuple(replace(p, person=9999) for p in dataset.train if p.person == last)
+    kept = tuple(p for p in dataset.train if p.person != last or change == "one more")
+    persons, before = len(dataset.labels()), weights(trained)
+    now = persons + 1 if change == "one more" else f"{persons}, not the same ones"
+    with pytest.raises(MismatchError, match=f"with {persons} persons.*show {now}"):
+        train(tiny, replace(dataset, train=kept + new), trained, QUIET)
+    assert equal(weights(trained), before)
