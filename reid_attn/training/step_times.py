@@ -139,7 +139,8 @@ def _watch_parts(network: Network, watch: Stopwatch) -> None:
     for name, module in network.named_modules():
         if part := _part(name, module):
             module.register_forward_pre_hook(partial(_enter, watch, f"forward: {part}"))
-            module.register_forward_hook(partial(_leave, watch))
+            # Also where it is left early: a second forward pass ends once it has what it is for.
+            module.register_forward_hook(partial(_leave, watch), always_call=True)
 
 
 def _part(name: str, module: nn.Module) -> str:

@@ -51,3 +51,24 @@ def test_every_part_of_a_step_is_named_and_nothing_is_written(
     for part in parts:
         assert re.search(rf"\b{part} +│ +\d+\.\d │ +\d+%", text), part
     assert "pictures/s" in text
+
+
+def test_stages_that_are_computed_again_are_counted_in_their_place(
+    tiny: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second pass through a stage ends in its middle, once it has what it is for."""
+    monkeypatch.setattr(step_times, "WARMUP", 0)
+    monkeypatch.setattr(step_times, "STEPS", 1)
+    open_parts = []
+    leave = Stopwatch.leave
+
+    def leaving(watch: Stopwatch) -> None:
+        leave(watch)
+        open_parts.append(list(watch._inside))
+
+    monkeypatch.setattr(Stopwatch, "leave", leaving)
+    values = tiny.model_dump(mode="json")
+    values["model"]["checkpoint_activations"] = True
+    settings = resolve(values, "test")
+    profile(settings, load(settings.data.source), Console(quiet=True))
+    assert open_parts[-1] == []
