@@ -86,9 +86,12 @@ def _reproduce(arguments: argparse.Namespace, console: Console) -> int:
     evidence = _evidence(dataset)
     if not arguments.dry_run:
         _refuse_other_data(evidence, expected, source)
-    command = ["train", str(config), "-o", str(run), f"data.source={source}", *overrides]
-    resume = ["train", "--resume", str(run)]
-    code = reid_attn(resume if (run / storage.POINTER).exists() else command)
+    overrides = [f"data.source={source}", *overrides]
+    command = ["train", str(config), "-o", str(run), *overrides]
+    if (run / storage.POINTER).exists():
+        _refuse_another_run(run, load_settings(config, overrides))
+        command = ["train", "--resume", str(run)]
+    code = reid_attn(command)
     code = code or reid_attn(["evaluate", str(run), "--feature", "both", "-o", str(run)])
     if code == 0:
         dry = arguments.dry_run  # such scores are compared with nothing
@@ -159,6 +162,21 @@ def _refuse_other_data(evidence: dict[str, Any], expected: Expected, source: str
         raise DataError(
             f"{source} is not the published set ({'; '.join(wrong)}): a score on it cannot be "
             "compared; take the whole set, or train with reid-attn train"
+        )
+
+
+def _refuse_another_run(run: Path, asked: Settings) -> None:
+    """A run that goes on keeps its own settings and pictures: they must be those asked for."""
+    begun = load_trained(run).settings
+    other = [
+        group
+        for group in type(asked).model_fields
+        if getattr(begun, group) != getattr(asked, group)
+    ]
+    if other:
+        raise UsageError(
+            f"{run} was begun with other settings of {', '.join(other)}: give the command as it "
+            "was then to go on, or another folder with -o"
         )
 
 

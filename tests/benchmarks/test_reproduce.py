@@ -20,7 +20,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
 
 
 def test_a_dry_run_ends_with_a_result_to_share(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
     monkeypatch.setattr(reproduce, "DRAWN_PERSONS", 16)
@@ -36,6 +36,11 @@ def test_a_dry_run_ends_with_a_result_to_share(
     assert result["before_the_neck"]["mAP"] > 0
     assert result["data"]["train_persons"] == 8
     assert result["settings"]["loss"]["center"] == 5e-4
+    # a finished run is not what another command asks for
+    assert command(monkeypatch, *words, "seed=7", "optimizer.clip=1") == 2
+    complaint = capsys.readouterr().err
+    assert "was begun with other settings of seed, optimizer: give the command" in complaint
+    assert json.loads((run / "reproduction.json").read_text()) == result
 
 
 @pytest.mark.parametrize(
