@@ -119,10 +119,11 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         DataError: the file is missing, not a state dict, or refused by the safe reader.
     """
-    if path.suffix == ".safetensors":
-        return from_bytes(storage.read_bytes(path), str(path))
     advice = "only plain tensors are read; save the network's state_dict() and use that file"
-    return from_bytes(_guarded(path, _STATE_DICT, advice), str(path))
+    plain = path.suffix == ".safetensors"
+    data = storage.read_bytes(path) if plain else _guarded(path, _STATE_DICT, advice)
+    found = from_bytes(data, str(path))
+    return {name.removeprefix("module."): tensor for name, tensor in found.items()}
 
 
 def read_nested(path: Path) -> dict[str, Tensor]:
@@ -209,9 +210,7 @@ def _state_dict(loaded: Any) -> dict[str, Tensor]:
         if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
             loaded = loaded[name]
     return {
-        str(key).removeprefix("module."): _apart(
-            value.float() if value.is_floating_point() else value
-        )
+        str(key): _apart(value.float() if value.is_floating_point() else value)
         for key, value in loaded.items()
         if isinstance(value, Tensor)
     }

@@ -113,6 +113,14 @@ def test_tied_weights_are_read_under_both_names(tmp_path: Path) -> None:
     assert sorted(read_state_dict(tmp_path / "tied.pth")) == ["a", "b"]
 
 
+def test_names_from_dataparallel_are_those_of_the_network_in_any_file(tmp_path: Path) -> None:
+    state = {"module.conv.weight": torch.ones(2)}
+    torch.save(state, tmp_path / "w.pth")
+    (tmp_path / "w.safetensors").write_bytes(to_bytes(state))
+    for name in ("w.pth", "w.safetensors"):
+        assert list(read_state_dict(tmp_path / name)) == ["conv.weight"]
+
+
 def test_a_weights_file_can_stand_in_for_the_checkpoint(trained: Path, tmp_path: Path) -> None:
     weights = load_trained(trained).network.state_dict()
     changed = {k: v + 1 if k == "neck.weight" else v for k, v in weights.items()}
