@@ -169,8 +169,9 @@ def _find_generation(run: Path, checkpoint: str) -> tuple[Path, int]:
             raise DataError(f"{run} has no best checkpoint: nothing was evaluated during training")
         return run, storage.current_generation(run, BEST)
     folder = Path(checkpoint)
-    if folder.is_dir() and folder.name.startswith("gen-"):
-        return folder.parent, int(folder.name.removeprefix("gen-"))
+    number = folder.name.removeprefix("gen-")
+    if folder.is_dir() and folder.name.startswith("gen-") and number.isdecimal():
+        return folder.parent, int(number)
     if checkpoint != "last" and not folder.is_file():
         raise UsageError(
             f"'{checkpoint}' is no checkpoint: use last, best, a gen-… folder or a file of weights"

@@ -141,6 +141,12 @@ def test_a_wrong_checkpoint_is_a_clear_error(trained: Path, name: str) -> None:
         load_trained(trained, name)
 
 
+def test_a_folder_that_only_begins_like_a_generation(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "gen-new").mkdir()
+    with pytest.raises(UsageError, match="use last, best"):
+        load_trained(trained, str(tmp_path / "gen-new"))
+
+
 def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no finished checkpoint"):
         load_trained(tmp_path)
