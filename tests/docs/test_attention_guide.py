@@ -39,6 +39,7 @@ def script(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> M
 
 draw = pytest.mark.parametrize("script", ["draw"], indirect=True)
 costs = pytest.mark.parametrize("script", ["costs"], indirect=True)
+measured = pytest.mark.parametrize("script", ["measured"], indirect=True)
 
 
 @Block
@@ -142,3 +143,15 @@ def rounded(count: int) -> str:
 @pytest.mark.full
 def test_table_is_what_the_script_makes(script: ModuleType, name: str) -> None:
     assert script.row(name, script.network()) in GUIDE.read_text()
+
+
+@measured
+@Block
+def test_page_ends_in_what_was_measured(script: ModuleType, name: str) -> None:
+    assert (FOLDER / f"{name}.md").read_text().endswith(f"\n\n{script.paragraph(name)}")
+
+
+@measured
+def test_a_measured_effect_has_its_interval(script: ModuleType) -> None:
+    assert re.search(r"[+-]\d+\.\d \([+-]\d+\.\d to [+-]\d+\.\d\) in", script.paragraph("mca"))
+    assert script.paragraph("no_such_block") == f"{script.BEGIN} Not yet.\n"
