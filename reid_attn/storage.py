@@ -41,7 +41,7 @@ def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     fsync of the folder: then the new one is there, whole, and may not survive a power loss.
     `UsageError` for a name that is too long.
     """
-    temporary = path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")  # at most 255 bytes
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
@@ -135,18 +135,28 @@ def make_folder(path: Path) -> Path:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder that is filled by the block, and goes again when that fails.
+    """A folder under another name, to be filled by the block, that becomes `path` at its end.
 
     Nobody shall take half of it for the whole. `UsageError` when there is something already.
     """
     if path.exists() or path.is_symlink():
         raise UsageError(f"{path} exists already: choose a folder that does not")
-    make_folder(path)
+    unfinished = make_folder(_temporary(path))
     try:
-        yield path
+        _sweep_temporaries(path.parent)
+        yield unfinished
+        _move(unfinished, path)
     except BaseException:
-        remove(path)
+        remove(unfinished)
         raise
+
+
+def _move(folder: Path, path: Path) -> None:
+    try:
+        os.rename(folder, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise _refused(f"could not write {path}", error) from error
 
 
 def read_bytes(path: Path) -> bytes:
@@ -185,13 +195,22 @@ def sha256(data: bytes) -> str:
 
 def sweep(folder: Path) -> None:
     """Remove the temporary files, and generations without a manifest, that dead processes left."""
+    _sweep_temporaries(folder)
+    for path in folder.glob("gen-*"):
+        if _GENERATION.match(path.name) and not os.path.exists(path / MANIFEST):
+            remove(path)
+
+
+def _sweep_temporaries(folder: Path) -> None:
     for path in folder.glob(".*.tmp"):
         match = _TEMPORARY.search(path.name)
         if match and not _alive(int(match["pid"])):
             remove(path)
-    for path in folder.glob("gen-*"):
-        if _GENERATION.match(path.name) and not os.path.exists(path / MANIFEST):
-            remove(path)
+
+
+def _temporary(path: Path) -> Path:
+    """Where this process makes what is to stand in `path`; the name has at most 255 bytes."""
+    return path.with_name(f".{path.name[:50]}.{os.getpid()}.tmp")
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def expire(store: Store, receipt: str | os.PathLike[str] | None) -> dict[str, An
 
 def export(store: Store, person: str, folder: Path) -> dict[str, Any]:
     """Rows with vectors, thumbnails, and the searches that returned them, in a new folder."""
-    with storage.new_folder(folder):
+    with storage.new_folder(folder) as unfinished:
         rows = rows_of(store, person)
         numbers = [row.row for row in rows]
         vectors, thumbnails = store.vectors(numbers), store.thumbnails(numbers)
@@ -55,9 +55,9 @@ def export(store: Store, person: str, folder: Path) -> dict[str, Any]:
         ]
         for row, picture in zip(rows, thumbnails, strict=True):
             if picture is not None:
-                storage.write_bytes(folder / f"{row.row}.jpg", picture)
+                storage.write_bytes(unfinished / f"{row.row}.jpg", picture)
         found = {"person": person, "rows": described, "searches": searches}
-        storage.write_json(folder / "person.json", found)
+        storage.write_json(unfinished / "person.json", found)
     store.record("export", {"rows": numbers})
     pictures = sum(picture is not None for picture in thumbnails)
     return {"rows": len(rows), "pictures": pictures, "searches": len(searches)}

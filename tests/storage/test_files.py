@@ -103,14 +103,18 @@ def test_a_name_that_is_too_long_leaves_nothing(tmp_path: Path) -> None:
     assert not contents(tmp_path)
 
 
-def test_a_new_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_a_new_folder_is_whole_or_not_there(tmp_path: Path, dead: int) -> None:
     folder, link = tmp_path / "new", tmp_path / "link"
-    with pytest.raises(DamagedError), storage.new_folder(folder):
-        storage.write_bytes(folder / "a", NEW)
+    left = tmp_path / f".new.{dead}.tmp"
+    left.mkdir()
+    with pytest.raises(DamagedError), storage.new_folder(folder) as unfinished:
+        storage.write_bytes(unfinished / "a", NEW)
+        assert not left.exists()
         raise DamagedError("the source is damaged")
-    assert not folder.exists()
-    with storage.new_folder(folder):
-        storage.write_bytes(folder / "a", NEW)
+    assert not any(tmp_path.iterdir())
+    with storage.new_folder(folder) as unfinished:
+        storage.write_bytes(unfinished / "a", NEW)
+        assert not folder.exists()
     link.symlink_to("nowhere")
     for there in (folder, link):
         with pytest.raises(UsageError, match="exists already"), storage.new_folder(there):

@@ -272,15 +272,12 @@ class LocalStore:
 
     def backup(self, target: Path) -> None:
         """A copy of the database, made by SQLite and read back whole, with the audit log."""
-        with storage.new_folder(target):
-            with closing(Connection(target, "rwc")) as copy:
+        with storage.new_folder(target) as folder:
+            with closing(Connection(folder, "rwc")) as copy:
                 self._connection.copy_to(copy)
-            for name in (
-                audit.HEAD,
-                audit.NAME,
-            ):  # the copy of the last line may be late, not early
-                storage.write_bytes(target / name, storage.read_bytes(self.folder / name))
-            with closing(LocalStore.open(target)) as store:
+            for name in (audit.HEAD, audit.NAME):  # the last line's copy may be late, not early
+                storage.write_bytes(folder / name, storage.read_bytes(self.folder / name))
+            with closing(LocalStore.open(folder)) as store:
                 if problems := store.verify():
                     raise DamagedError(
                         f"no backup was made, as {problems[0]}: 'reid-attn gallery verify "

@@ -251,9 +251,9 @@ class MilvusStore:
 
     def backup(self, target: Path) -> None:
         """A copy in a folder of its own, read back and verified."""
-        with storage.new_folder(target):
-            LocalStore.create(target, replace(self.meta(), generation=0, rows=0))
-            with closing(LocalStore.open(target)) as local:
+        with storage.new_folder(target) as folder:
+            LocalStore.create(folder, replace(self.meta(), generation=0, rows=0))
+            with closing(LocalStore.open(folder)) as local:
                 copy(self, local)
 
     def blocked(self) -> list[bytes]:
