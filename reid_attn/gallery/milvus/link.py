@@ -15,6 +15,8 @@ CONNECT_SECONDS = 10
 SECONDS = 60  # for one call
 BYTES = 8 * 2**20  # sent or asked for in one call; servers take 64 MiB
 IDS = 1000  # named in one call
+LITE_IDS = 10_000
+"""The same in Milvus Lite, which goes through all records, vectors too, at each call."""
 MANY = 500
 """Rows after which Milvus Lite is asked to flush: it looks through others one by one."""
 OLDEST = (2, 3)
@@ -29,6 +31,7 @@ class Link:
 
     def __init__(self, address: Address) -> None:
         self.address = address
+        self._ids = IDS if address.folder is None else LITE_IDS
         self._held = ExitStack()
         try:
             self.client = self._connected()
@@ -58,7 +61,7 @@ class Link:
 
     def insert(self, collection: str, records: Sequence[Record], size: int) -> None:
         """Write records of about `size` bytes whose ids are new."""
-        for part in _parts(records, max(1, min(IDS, BYTES // size))):
+        for part in _parts(records, max(1, min(self._ids, BYTES // size))):
             with self.explained():
                 self.client.insert(collection, part, timeout=SECONDS)
         if self.address.folder is not None and len(records) >= MANY:
@@ -67,13 +70,13 @@ class Link:
 
     def upsert(self, collection: str, records: Iterable[Record], size: int) -> None:
         """Write records of about `size` bytes, in the place of any with the same id."""
-        for part in _parts(list(records), max(1, min(IDS, BYTES // size))):
+        for part in _parts(list(records), max(1, min(self._ids, BYTES // size))):
             with self.explained():
                 self.client.upsert(collection, part, timeout=SECONDS)
 
     def delete(self, collection: str, field: str, ids: Sequence[Any]) -> None:
         """Delete records by id; one that is not there is no error."""
-        for part in _parts(ids, IDS):
+        for part in _parts(ids, self._ids):
             with self.explained():
                 self.client.delete(collection, filter=among(field, part), timeout=SECONDS)
 
@@ -81,7 +84,7 @@ class Link:
         self, collection: str, field: str, ids: Sequence[Any], wanted: Sequence[str], size: int
     ) -> Iterator[Record]:
         """Those of the records of about `size` bytes that are there, by id, in any order."""
-        for part in _parts(list(dict.fromkeys(ids)), max(1, min(IDS, BYTES // size))):
+        for part in _parts(list(dict.fromkeys(ids)), max(1, min(self._ids, BYTES // size))):
             yield from self.query(collection, among(field, part), wanted)
 
     def query(self, collection: str, expression: str, wanted: Sequence[str]) -> list[Record]:
