@@ -47,6 +47,14 @@ class Rows:
         """The numbers of the rows that fulfil `expression`, ascending."""
         return fields.numbers(self.link.query(self._collection, expression, ["row"]))
 
+    def newest_of_each(self, expression: str) -> list[int]:
+        """Of the rows that fulfil `expression`, the last number of each person."""
+        found = self.link.query(self._collection, expression, ["row", "person"])
+        newest: dict[str, int] = {}
+        for record in found:
+            newest[record["person"]] = max(record["row"], newest.get(record["person"], 0))
+        return sorted(newest.values())
+
     def small(self, last: int, wanted: Sequence[str]) -> Iterator[Record]:
         """Fields of a few bytes, of all rows up to `last`."""
         for start in range(0, last, _WINDOW):

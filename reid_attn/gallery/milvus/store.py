@@ -20,7 +20,6 @@ from ..copying import Content, copy
 from ..filters import Where
 from ..local import LocalStore
 from ..local import records as clock
-from ..persons import given_names
 from ..record import SCHEMA, Entry, Meta, Row
 from . import corrections, erasure, refusals, verification
 from .address import Address, parse
@@ -305,10 +304,11 @@ class MilvusStore:
         return {hidden[found] for found in refusals.among(self._notes, list(hidden))}
 
     def _names(self, state: State, persons: set[str]) -> dict[str, str]:
-        """What those of `persons` who have a name are called."""
+        """What those of `persons` who have a name are called, which each of their rows tells."""
         theirs = Where(persons=frozenset(persons), expired=None)
         meant = expression(theirs, state.last, clock.now())
-        return given_names(self._rows.get(self._rows.numbers(meant))) if persons else {}
+        rows = self._rows.get(self._rows.newest_of_each(meant) if persons else [])
+        return {row.person: row.name for row in rows if row.name}
 
     def _steady(self, work: Callable[[State], T]) -> T:
         """What `work` finds in one state, which has not moved when it is done."""
