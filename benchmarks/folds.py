@@ -65,14 +65,11 @@ def main() -> int:
     files = {r: [kept / f"{r.name}-{f.name}.json" for f in folds] for r in arguments.rows}
     for index, fold in enumerate(folds):  # fold by fold, so that what is finished is paired
         for row, its in files.items():
-            run = arguments.output / its[index].stem
+            run, file = arguments.output / its[index].stem, its[index]
             wanted = row.trained_here and not arguments.only_table
-            if wanted and not its[index].exists() and not finished(run):
-                code = train(row, fold, run, arguments.overrides)
-                if code:
-                    return code
-            if finished(run):
-                storage.write_json(its[index], numbers_of(run))
+            if wanted and (code := train(row, fold, run, file, arguments.overrides)):
+                return code
+            keep(run, file)
             storage.write_text(arguments.table, _table(files, arguments.data.name, folds))
     return 0
 
@@ -120,15 +117,23 @@ def divided(fold: Fold, count: int, output: Path) -> list[Fold]:
     return [Fold(f"{fold.name}-inner{part.name}", part.source) for part in parts]
 
 
-def train(row: Row, fold: Fold, run: Path, overrides: list[str]) -> int:
-    """Train from the start or go on; the exit code of the command."""
+def train(row: Row, fold: Fold, run: Path, kept: Path, overrides: list[str]) -> int:
+    """Train, or go on, unless the scores are in `kept` or the run is finished; the exit code."""
+    if kept.exists() or finished(run):
+        return 0
     if (run / storage.POINTER).exists():
         return reid_attn(["train", "--resume", str(run)])
     words = [f"data.source={fold.source}", *overrides, *row.overrides]
     return reid_attn(["train", str(row.config), "-o", str(run), *words])
 
 
-def numbers_of(run: Path) -> dict[str, Any]:
+def keep(run: Path, kept: Path) -> None:
+    """Put the scores of a finished run into `kept`."""
+    if finished(run):
+        storage.write_json(kept, _numbers(run))
+
+
+def _numbers(run: Path) -> dict[str, Any]:
     """What stays of a run: its scores, query by query, and how it was made."""
     scores, settings = read_scores(run), load_settings(run)
     device = choose_device(settings.training.device)

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import hadamard
 
-from benchmarks.folds import Row, divided, given_folds, numbers_of, scores_of, train
+from benchmarks.folds import Row, divided, given_folds, keep, scores_of, train
 from reid_attn import storage
 from reid_attn.ablation.folds import Fold
 from reid_attn.ablation.scores import (
@@ -35,7 +35,6 @@ from reid_attn.ablation.scores import (
     Scores,
     average,
     difference,
-    finished,
     join,
     markdown,
     points,
@@ -54,16 +53,14 @@ def main() -> int:
     storage.make_folder(kept)
     folds = [divided(fold, 2, arguments.output)[0] for fold in given_folds(arguments.data)]
     for index, fold in enumerate(folds):
-        if arguments.only is not None and fold.name.partition("-")[0] not in arguments.only:
+        if arguments.only is not None and _outer(fold) not in arguments.only:
             continue
         for row in rows(arguments.config, arguments.factors, index):
             run = arguments.output / f"{row.name}-{fold.name}"
-            if not (kept / f"{run.name}.json").exists() and not finished(run):
-                code = train(row, fold, run, arguments.overrides)
-                if code:
-                    return code
-            if finished(run):
-                storage.write_json(kept / f"{run.name}.json", numbers_of(run))
+            file = kept / f"{run.name}.json"
+            if code := train(row, fold, run, file, arguments.overrides):
+                return code
+            keep(run, file)
     storage.write_text(arguments.table, _page(table(arguments.factors, folds, kept)))
     return 0
 
@@ -96,6 +93,11 @@ def _page(effects: str) -> str:
     )
 
 
+def _outer(fold: Fold) -> str:
+    """The name of the fold whose training persons were divided."""
+    return fold.name.partition("-")[0]
+
+
 def design(index: int) -> NDArray[np.bool_]:
     """(trainings, ingredients): which are in a training of the fold of this number."""
     signs: NDArray[np.bool_] = hadamard(TRAININGS)[:, 1:] > 0
@@ -122,7 +124,7 @@ def table(factors: Factors, folds: list[Fold], kept: Path) -> str:
             points(difference(*effects[index])["mAP"])[0] if index in done else f"*{NOT_RUN}*"
             for index in found
         ]
-    head = ["ingredient", "settings", "rank-1", "mAP", *(f"mAP, {fold.name}" for fold in folds)]
+    head = ["ingredient", "settings", "rank-1", "mAP", *(f"mAP, {_outer(fold)}" for fold in folds)]
     return "\n".join(markdown(head, lines)) + "\n"
 
 
