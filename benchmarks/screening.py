@@ -61,7 +61,7 @@ def main() -> int:
             if code := train(row, fold, run, file, arguments.overrides):
                 return code
             keep(run, file)
-    storage.write_text(arguments.table, _page(table(arguments.factors, folds, kept)))
+    storage.write_text(arguments.table, _page(table(arguments.factors, folds, kept), kept))
     return 0
 
 
@@ -83,13 +83,17 @@ def _parse() -> argparse.Namespace:
     return arguments
 
 
-def _page(effects: str) -> str:
-    command = shlex.join(sys.argv[1:])
+def _page(effects: str, kept: Path) -> str:
+    ways = sorted({storage.read_json(file)["made"] for file in kept.glob("training*.json")})
     return (
-        "# Ingredients of a recipe, on training persons alone\n\nWhat each adds to rank-1 and mAP "
-        f"(plain), in points: a mean over {TRAININGS // 2} trainings of each fold with it less one "
-        f"over {TRAININGS // 2} without, on the same queries; in brackets 95 % over persons, drawn "
-        f"10,000 times.\n\n{effects}\nMade by `python -m benchmarks.screening {command}`.\n"
+        "# Ingredients of a recipe, on training persons alone\n\n"
+        f"Half of a fold's training persons train {TRAININGS} networks, each with another choice "
+        "of ingredients, and the other half is tested; nobody of the fold's own test is in it. "
+        "What an ingredient adds to rank-1 and mAP (plain), in points, is the mean over "
+        f"{TRAININGS // 2} trainings with it less that over {TRAININGS // 2} without, on the same "
+        f"queries; in brackets 95 % over persons, drawn 10,000 times.\n\n{effects}\n"
+        + "".join(f"{way}.\n\n" for way in ways)
+        + f"Made by `python -m benchmarks.screening {shlex.join(sys.argv[1:])}`.\n"
     )
 
 
