@@ -4,6 +4,7 @@ Each process is forked from one that has imported everything and has no database
 kill costs milliseconds and SQLite's locks are its own.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -116,7 +117,8 @@ def live_and_die(program, seed, kind, seconds):
     pid = int(program.stdout.readline())
     lines = [json.loads(program.stdout.readline())]  # the first change is begun
     time.sleep(seconds)
-    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # one that failed is gone, and has said why
+        os.kill(pid, signal.SIGKILL)
     while (line := program.stdout.readline()) != "dead\n":
         lines.append(json.loads(line))
     return lines
