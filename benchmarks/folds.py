@@ -127,13 +127,13 @@ def train(row: Row, fold: Fold, run: Path, kept: Path, overrides: list[str]) -> 
     return reid_attn(["train", str(row.config), "-o", str(run), *words])
 
 
-def keep(run: Path, kept: Path) -> None:
-    """Put the scores of a finished run into `kept`."""
+def keep(run: Path, kept: Path, recipe: str = "") -> None:
+    """Put the scores of a finished run into `kept`; `recipe` is told with how it was made."""
     if finished(run):
-        storage.write_json(kept, _numbers(run))
+        storage.write_json(kept, _numbers(run, recipe))
 
 
-def _numbers(run: Path) -> dict[str, Any]:
+def _numbers(run: Path, recipe: str) -> dict[str, Any]:
     """What stays of a run: its scores, query by query, and how it was made."""
     scores, settings = read_scores(run), load_settings(run)
     device = choose_device(settings.training.device)
@@ -142,8 +142,9 @@ def _numbers(run: Path) -> dict[str, Any]:
         "rank1": float(np.nanmean(scores.rank1)),
         "mAP": float(np.nanmean(scores.mAP)),
         "minutes": training_seconds(run) / 60,
-        "made": f"{settings.data.height}×{settings.data.width}, {settings.training.epochs} epochs, "
-        f"seed {settings.seed}, {precision}, {device.type} with {torch.get_num_threads()} threads, "
+        "made": f"{recipe}{settings.data.height}×{settings.data.width}, "
+        f"{settings.training.epochs} epochs, seed {settings.seed}, {precision}, "
+        f"{device.type} with {torch.get_num_threads()} threads, "
         f"torch {torch.__version__}",
         "persons": scores.persons.tolist(),
         "rank1_of_queries": scores.rank1.tolist(),

@@ -48,7 +48,7 @@ TRAININGS = 8  # of a fold
 
 def main() -> int:
     """Train what is missing, then write the table."""
-    arguments = _parse()
+    arguments = parse(make_parser(__doc__))
     kept = arguments.table.with_suffix("")
     storage.make_folder(kept)
     folds = [divided(fold, 2, arguments.output)[0] for fold in given_folds(arguments.data)]
@@ -65,14 +65,20 @@ def main() -> int:
     return 0
 
 
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def make_parser(text: str | None) -> argparse.ArgumentParser:
+    """Takes a configuration, its ingredients, and where things are."""
+    parser = argparse.ArgumentParser(description=(text or "").splitlines()[0])
     parser.add_argument("words", nargs="+", metavar="CONFIG|key=value")
     parser.add_argument("--factor", action="append", required=True, metavar="NAME: key=value …")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("-o", dest="output", type=Path, required=True)
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--only", nargs="*", metavar="FOLD", help="train these; none: no fold")
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The words divided into `config` and `overrides`, and `factors`."""
     arguments = parser.parse_intermixed_args()
     arguments.overrides = [word for word in arguments.words if "=" in word]
     (arguments.config,) = (Path(word) for word in arguments.words if "=" not in word)
@@ -130,6 +136,14 @@ def table(factors: Factors, folds: list[Fold], kept: Path) -> str:
         ]
     head = ["ingredient", "settings", "rank-1", "mAP", *(f"mAP, {_outer(fold)}" for fold in folds)]
     return "\n".join(markdown(head, lines)) + "\n"
+
+
+def helpful(factors: Factors, fold: Fold, index: int, kept: Path) -> list[str] | None:
+    """The ingredients with which the mean mAP of this fold was higher; None until it is all run."""
+    if not (scores := _scores(fold, kept)):
+        return None
+    effects = (difference(*_sides(scores, column))["mAP"].mean for column in design(index).T)
+    return [name for name, effect in zip(factors, effects, strict=True) if effect > 0]
 
 
 def _scores(fold: Fold, kept: Path) -> list[Scores]:
