@@ -39,6 +39,32 @@ with Gallery.open(folder) as gallery:
     assert len(gallery) == len(names) + 1 == gallery.verify()
 """
 
+FORGET = """
+import os
+from pathlib import Path
+from reid_attn.errors import DiskError
+
+folder, dimension = Path(sys.argv[1], "people"), 2048
+Gallery.create(folder, fingerprint="model-a", dimension=dimension)
+with Gallery.open(folder) as gallery:
+    names = [f"person {number}" for number in range(60)]
+    digests = [hashlib.sha256(name.encode()).digest() for name in names]
+    vectors = [vector(name, dimension) for name in names]
+    gallery.add_vectors(vectors, names, [1] * len(names), names, digests)
+ballast, free = Path(sys.argv[1], "ballast"), os.statvfs(sys.argv[1])
+ballast.write_bytes(bytes(free.f_bavail * free.f_frsize - 300_000))
+with Gallery.open(folder) as gallery:
+    try:
+        gallery.forget(names[7])
+    except DiskError as error:
+        print(error)
+    assert gallery.verify() == len(names) - 1
+    ballast.unlink()
+    gallery.expire()
+    assert gallery.forget(names[9])["pieces_found_after"] == 0
+assert digests[7] not in (folder / "gallery.sqlite").read_bytes()
+"""
+
 READ_ONLY = """
 from reid_attn.errors import DiskError
 
@@ -91,6 +117,12 @@ def strace(tmp_path):
 def test_a_full_disk_loses_nothing(disk, finish):
     place, prefix = disk
     finish(FILL, place, prefix=prefix('mount -t tmpfs -o size=1m none "$DISK"'))
+
+
+def test_on_a_full_disk_a_person_is_deleted_and_erased_when_there_is_room(disk, finish):
+    place, prefix = disk
+    (refusal,) = finish(FORGET, place, prefix=prefix('mount -t tmpfs -o size=9m none "$DISK"'))
+    assert re.search(r"deleted, not yet erased: .*full.* and run `gallery expire` when", refusal)
 
 
 def test_a_disk_that_forbids_writing_is_named(disk, folder, finish):

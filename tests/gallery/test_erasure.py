@@ -110,9 +110,38 @@ def test_the_scan_notices_that_secure_delete_is_not_on(wide, monkeypatch, value)
         "value",
         lambda self, query, *v: 1 if "secure_delete" in query else value_of(self, query, *v),
     )
+    monkeypatch.setattr(erasure, "rewrite", erasure.empty_log)  # which would hide it
     with Gallery.open(wide) as gallery, pytest.raises(DamagedError, match="pieces of them"):
         gallery.forget("bert")
     assert not (wide / "receipts").exists()
+
+
+@pytest.mark.parametrize("rewritten", [True, False])
+def test_copies_that_moving_rows_left_in_pages_are_erased_and_else_noticed(
+    tmp_path, monkeypatch, rewritten
+):
+    """Rows that grow or go split and merge pages, and the gaps of those keep copies of cells."""
+    Gallery.create(tmp_path / "people", fingerprint="model-a", dimension=64)
+    generator = np.random.default_rng(0)
+    names = [str(number) for number in range(200)]
+    digests = [hashlib.sha256(name.encode()).digest() for name in names]
+    bert = generator.permutation(200)[:100].tolist()
+    with Gallery.open(tmp_path / "people") as gallery:
+        gallery.add_vectors(
+            generator.normal(size=(200, 64)), ["ada"] * 200, [1] * 200, names, digests
+        )
+        gallery.store.relabel(
+            {number + 1: ("bert", "Bert the Second") for number in bert}, "rename"
+        )
+        if rewritten:
+            assert gallery.forget("bert")["pieces_found_after"] == 0
+        else:
+            monkeypatch.setattr(erasure, "rewrite", erasure.empty_log)
+            with pytest.raises(DamagedError, match=r"pieces of them are still .*gallery\.sqlite"):
+                gallery.forget("bert")
+        assert len(gallery) == 100
+    content = (tmp_path / "people" / link.NAME).read_bytes()
+    assert any(digests[number] in content for number in bert) != rewritten
 
 
 def test_the_scan_notices_a_log_that_was_not_emptied(wide, monkeypatch):

@@ -112,6 +112,11 @@ class Connection:
         if pages * size <= CHECKED_BYTES and self.value("PRAGMA quick_check(1)") != "ok":
             raise self.damaged("the structure of the file")
 
+    def rewrite(self) -> None:
+        """Write the file anew, with nothing in it but what is there to be read."""
+        with self.explained():
+            self._sqlite.execute("VACUUM")
+
     def checkpoint(self) -> bool:
         """Fold the write-ahead log into the file and empty it; False when a reader prevents it."""
         with self.explained():

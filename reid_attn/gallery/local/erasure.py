@@ -1,8 +1,9 @@
 """Deleting beyond recovery, and the proof of it.
 
 SQLite keeps what was deleted in free pages unless `secure_delete` is on, in the main file until the
-log is folded into it, and in the log until that is emptied; the caches hold copies. Each step here
-is needed, and the last one looks through the bytes of every file.
+log is folded into it, and in the log until that is emptied; where it moved rows to other pages, old
+copies stay in the gaps of pages that are in use, until the file is written anew; the caches hold
+copies. Each step here is needed, and the last one looks through the bytes of every file.
 """
 
 import json
@@ -21,6 +22,7 @@ from .connection import Connection
 
 MOST_PIECES = 1_000_000
 _DISTINCT = 12  # different bytes of a piece that can be told from padding
+_UNFINISHED = "the rows are deleted, not yet erased"
 _SCAN_DATA = b"\xff\xda"  # JPEG: what comes before it is alike in all pictures
 
 _CACHES = [form for name in (cache.INDEX, cache.COLUMNS) for form in (name, f".{name}.*.tmp")]
@@ -96,9 +98,27 @@ def refuse_readers(link: Connection) -> None:
     _empty_log(link, "nothing was deleted", "run the command again when nobody is")
 
 
+def rewrite(link: Connection) -> None:
+    """Write the file anew from the rows that stay; needs its size again in memory and on the disk.
+
+    The log is emptied before, too: what is deleted is then overwritten where it was, before the
+    file becomes shorter.
+    """
+    empty_log(link)
+    try:
+        link.rewrite()
+    except (DiskError, LockedError, MemoryError) as error:
+        reason = error.__cause__ or "out of memory"
+        raise DiskError(
+            f"{_UNFINISHED}: {link.path} could not be written anew ({reason}); free as much of the "
+            "disk and of memory as it takes now, and run `gallery expire` when nobody writes to it"
+        ) from error
+    empty_log(link)
+
+
 def empty_log(link: Connection) -> None:
     """Fold the write-ahead log into the file and empty it, when the last reader lets go."""
-    _empty_log(link, "the rows are deleted, not yet erased", "run `gallery expire` when nobody is")
+    _empty_log(link, _UNFINISHED, "run `gallery expire` when nobody is")
 
 
 def _empty_log(link: Connection, state: str, remedy: str) -> None:

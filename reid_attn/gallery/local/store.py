@@ -172,7 +172,7 @@ class LocalStore:
         return done
 
     def remove(self, rows: Sequence[int]) -> int:
-        """Delete rows and their pictures; their bytes may stay in the log until it is emptied."""
+        """Delete rows and their pictures; their bytes may stay in the files, until `erase`."""
         with changing(self._connection) as meta:
             wanted = records.get(self._connection, sorted(set(rows)))
             changes.delete(self._connection, meta, wanted, "remove")
@@ -190,7 +190,7 @@ class LocalStore:
         erasure.delete(self._connection, numbers, action, block)
         self._lookup.forget()
         erasure.remove_caches(self.folder)
-        erasure.empty_log(self._connection)
+        erasure.rewrite(self._connection)
         self._connection.close()
         after = erasure.look_through(self.folder, sought)
         self._connect()
