@@ -1,7 +1,7 @@
 """The folds of `benchmarks.folds`, trained by torchreid itself with its own recipes.
 
     .venv/bin/python -m benchmarks.torchreid_folds --data ../shared/data/campus \
-        --table docs/results/strong.md \
+        --table docs/results/campus.md --epochs 15 --bf16 \
         --weights ../shared/weights/resnet50_imagenet_stride_in_1x1.pth
 
 Each model writes `torchreid-NAME-FOLD.json` into the table's folder, scored by the same evaluator
@@ -9,7 +9,8 @@ as ours; `benchmarks.folds … --beside torchreid-resnet50 --beside torchreid-os
 The recipes are those of torchreid's `configs/im_r50_softmax_256x128_amsgrad.yaml` and
 `im_osnet_x1_0_softmax_256x128_amsgrad_cosine.yaml`, with the plain ResNet-50 for `resnet50_fc512`.
 The ResNet-50 starts from `--weights`, with its strides moved to where these weights have them; no
-ImageNet weights of OSNet are at hand, so it starts from nothing, which costs it much.
+ImageNet weights of OSNet are at hand, so it starts from nothing, which costs it much. `--epochs`
+ends a recipe early and does not compress its schedule.
 """
 
 import argparse
@@ -52,6 +53,15 @@ RECIPES = {
 STEP = 20  # epochs until single_step lowers the rate
 
 
+class MixedEngine(reid.engine.ImageSoftmaxEngine):  # type: ignore[misc]
+    """Its steps under autocast; what it evaluates stays float32, or it stumbles."""
+
+    def forward_backward(self, data: dict[str, Any]) -> Any:
+        """One step."""
+        with torch.autocast(_device(), torch.bfloat16):
+            return super().forward_backward(data)
+
+
 def main() -> int:
     """Train what is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -60,27 +70,36 @@ def main() -> int:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--epochs", type=int, help="fewer than its own recipe has")
+    parser.add_argument("--bf16", action="store_true", help="torch's autocast around its steps")
+    parser.add_argument("--only", nargs="+", metavar="FOLD", help="train these")
     arguments = parser.parse_args()
     kept = arguments.table.with_suffix("")
     storage.make_folder(kept)
     for fold in sorted(path for path in arguments.data.iterdir() if path.is_dir()):
+        if arguments.only is not None and fold.name not in arguments.only:
+            continue
         for name in arguments.models:
             file = kept / f"torchreid-{name}-{fold.name}.json"
             if not file.exists():
                 recipe = RECIPES[name]
                 recipe = recipe._replace(epochs=arguments.epochs or recipe.epochs)
-                storage.write_json(file, _numbers(recipe, fold, arguments.weights))
+                numbers = _numbers(recipe, fold, arguments.weights, arguments.bf16)
+                storage.write_json(file, numbers)
     return 0
 
 
-def _numbers(recipe: Recipe, fold: Path, weights: Path) -> dict[str, Any]:
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _numbers(recipe: Recipe, fold: Path, weights: Path, bf16: bool) -> dict[str, Any]:
     """Train one model on one fold; its scores, as `benchmarks.folds` keeps them."""
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 - torchreid draws from it
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         Path(place, "market1501").symlink_to(fold.absolute())
-        model = _train(recipe, Path(place), weights)
+        model = _train(recipe, Path(place), weights, bf16)
     minutes = (time.monotonic() - started) / 60
     dataset = load(f"market1501:{fold}")
     query, gallery = (_side(model, part) for part in (dataset.query, dataset.gallery))
@@ -90,15 +109,16 @@ def _numbers(recipe: Recipe, fold: Path, weights: Path) -> dict[str, Any]:
         "rank1": ranking.rank1,
         "mAP": ranking.mAP,
         "minutes": minutes,
-        "made": f"by torchreid 0.2.5: {recipe.model}, 256×128, {recipe.epochs} epochs, fp32, "
-        f"{torch.get_num_threads()} threads",
+        "made": f"by torchreid 0.2.5: {recipe.model}, 256×128, {recipe.epochs} epochs, "
+        f"{'bf16' if bf16 else 'fp32'}, "
+        f"{_device()} with {torch.get_num_threads()} threads",
         "persons": [picture.person for picture in dataset.query],
         "rank1_of_queries": np.where(np.isnan(first), np.nan, first == 0).tolist(),
         "AP_of_queries": ranking.average_precision.tolist(),
     }
 
 
-def _train(recipe: Recipe, root: Path, weights: Path) -> torch.nn.Module:
+def _train(recipe: Recipe, root: Path, weights: Path, bf16: bool) -> torch.nn.Module:
     data = reid.data.ImageDataManager(
         root=str(root),
         sources="market1501",
@@ -107,19 +127,18 @@ def _train(recipe: Recipe, root: Path, weights: Path) -> torch.nn.Module:
         transforms=["random_flip"],
         batch_size_train=recipe.batch,
         workers=0,
-        use_gpu=torch.cuda.is_available(),
+        use_gpu=_device() == "cuda",
     )
     model = reid.models.build_model(recipe.model, data.num_train_pids, pretrained=False)
     if recipe.model == "resnet50":
         _start(model, weights)
-    if torch.cuda.is_available():
-        model = model.cuda()
+    model = model.to(_device())
     optimizer = reid.optim.build_optimizer(model, optim="amsgrad", lr=recipe.rate)
     scheduler = reid.optim.build_lr_scheduler(
         optimizer, recipe.schedule, stepsize=STEP, max_epoch=recipe.epochs
     )
-    engine = reid.engine.ImageSoftmaxEngine(
-        data, model, optimizer, scheduler, use_gpu=torch.cuda.is_available(), label_smooth=True
+    engine = (MixedEngine if bf16 else reid.engine.ImageSoftmaxEngine)(
+        data, model, optimizer, scheduler, use_gpu=_device() == "cuda", label_smooth=True
     )
     engine.run(
         save_dir=str(root / "log"),
@@ -146,11 +165,10 @@ def _start(model: Any, weights: Path) -> None:
 def _side(
     model: torch.nn.Module, pictures: tuple[Picture, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
-    device = next(model.parameters()).device
     paths = [picture.path for picture in pictures]
     with torch.inference_mode():
         parts = [
-            model(images.to(device)).cpu().numpy()
+            model(images.to(_device())).cpu().numpy()
             for images in evaluation_batches(paths, DataSettings(), 64)
         ]
     persons = np.array([picture.person for picture in pictures])
