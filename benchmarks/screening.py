@@ -11,7 +11,7 @@ ingredients is in two of each kind: a fractional factorial design, 2^(7-4) (Box 
 2^(k-p) fractional factorial designs", Technometrics 1961). So all trainings say something about
 each ingredient. Its effect is the mean of a query over the four with it less that over the four
 without; half of the folds have the mirrored design, so that pairs which only help together are not
-taken for a third one. `--only fold0 fold2` trains some of the folds, for several programs at once.
+taken for a third one. `--only fold0` trains one of the folds, for several programs at once.
 
 What a training scored is kept query by query in a folder named after the table, as by
 `benchmarks.folds`.
@@ -73,7 +73,7 @@ def make_parser(text: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("-o", dest="output", type=Path, required=True)
     parser.add_argument("--table", type=Path, required=True)
-    parser.add_argument("--only", nargs="*", metavar="FOLD", help="train these; none: no fold")
+    parser.add_argument("--only", action="append", metavar="FOLD", help="train this one; repeat")
     return parser
 
 

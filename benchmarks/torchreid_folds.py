@@ -71,7 +71,7 @@ def main() -> int:
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--epochs", type=int, help="fewer than its own recipe has")
     parser.add_argument("--bf16", action="store_true", help="torch's autocast around its steps")
-    parser.add_argument("--only", nargs="+", metavar="FOLD", help="train these")
+    parser.add_argument("--only", action="append", metavar="FOLD", help="train this one; repeat")
     arguments = parser.parse_args()
     kept = arguments.table.with_suffix("")
     storage.make_folder(kept)

@@ -295,6 +295,16 @@ def test_the_scan_agrees_with_a_slow_twin(tmp_path):
     assert scan.scan(tmp_path, pieces)["found"] == expected
 
 
+def test_a_piece_with_zeros_is_found_in_a_file_full_of_them(tmp_path):
+    pieces = [bytes(16) + bytes(range(1, 17)), bytes(range(1, 13)) + bytes(20)]
+    content = bytearray(100_000)
+    content[40_003:40_035], content[70_009:70_041] = pieces
+    (tmp_path / "file").write_bytes(content)
+    assert scan.scan(tmp_path, pieces)["found"] == [0, 1]
+    (tmp_path / "file").write_bytes(content[:70_020])
+    assert scan.scan(tmp_path, pieces)["found"] == [0]
+
+
 def test_nothing_to_look_for_is_found_nowhere(tmp_path):
     (tmp_path / "file").write_bytes(bytes(100))
     assert scan.scan(tmp_path, [])["found"] == []

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PIECE = 32
+_WORD = 8
 _BLOCK = 8 * 2**20
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # the golden ratio: spreads the bits over the table
 
@@ -23,30 +24,48 @@ Words = NDArray[np.uint64]
 
 
 class Pieces:
-    """Pieces of `PIECE` bytes, found at any place of a text by their first eight bytes."""
+    """Pieces of `PIECE` bytes, found at any place of a text.
+
+    Only every eighth word of eight bytes of a text is looked at: wherever a piece lies in it, three
+    of them are within the piece, and one of these is known for each of the eight ways to lie.
+    """
 
     def __init__(self, pieces: list[bytes]) -> None:
         self._places = {piece: place for place, piece in enumerate(pieces)}
-        starts = np.frombuffer(b"".join(piece[:8] for piece in pieces), "<u8")
-        self._starts = np.unique(starts)
-        self._shift = np.uint64(64 - max(16, min(28, len(pieces).bit_length() + 5)))
+        table = np.frombuffer(b"".join(pieces), np.uint8).reshape(len(pieces), PIECE)
+        self._words = np.unique(np.concatenate([_rarest(table, start) for start in range(_WORD)]))
+        self._shift = np.uint64(64 - max(16, min(28, len(self._words).bit_length() + 5)))
         self._table = np.zeros(1 << (64 - int(self._shift)), bool)
-        self._table[self._slots(self._starts)] = True
+        self._table[self._slots(self._words)] = True
 
     def found(self, text: bytes) -> set[int]:
         """The places, in the list that was given, of the pieces that are somewhere in `text`."""
+        words: Words = np.frombuffer(text, "<u8", len(text) // _WORD)
+        likely = np.flatnonzero(self._table[self._slots(words)])
+        nearest = np.searchsorted(self._words, words[likely])
+        likely = likely[self._words.take(nearest, mode="clip") == words[likely]]
         hits: set[int] = set()
-        for offset in range(min(8, max(0, len(text) - PIECE + 1))):
-            words: Words = np.frombuffer(text, "<u8", (len(text) - offset) // 8, offset)
-            likely = np.flatnonzero(self._table[self._slots(words)])
-            likely = likely[np.isin(words[likely], self._starts)]
-            for start in (likely * 8 + offset).tolist():
+        for word in (likely * _WORD).tolist():
+            for start in range(max(0, word - PIECE + _WORD), word + 1):
                 place = self._places.get(text[start : start + PIECE])
                 hits |= set() if place is None else {place}
         return hits
 
     def _slots(self, words: Words) -> Words:
         return (words * _MIX) >> self._shift
+
+
+def _rarest(table: NDArray[np.uint8], first: int) -> Words:
+    """Of each piece the word with the most different bytes among those at `first`, `first` + 8, …
+
+    Pieces may hold runs of zeros, and files are full of these.
+    """
+    starts = range(first, PIECE - _WORD + 1, _WORD)
+    parts = np.stack([table[:, start : start + _WORD] for start in starts])
+    different = np.count_nonzero(np.diff(np.sort(parts), axis=-1), axis=-1)
+    chosen = parts[np.argmax(different, axis=0), np.arange(len(table))]
+    words: Words = chosen.view("<u8").ravel()
+    return words
 
 
 def scan(folder: Path, pieces: list[bytes]) -> dict[str, Any]:
