@@ -1,5 +1,6 @@
 """What every room's tests share."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ from reid_attn.data import load
 from reid_attn.data.synthetic import write_sample
 from reid_attn.settings import Settings, resolve
 from reid_attn.training import train
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C, which what a shell starts with `&` ignores, and so would every training here."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

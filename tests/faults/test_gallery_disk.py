@@ -122,7 +122,7 @@ def test_a_full_disk_loses_nothing(disk, finish):
 def test_on_a_full_disk_a_person_is_deleted_and_erased_when_there_is_room(disk, finish):
     place, prefix = disk
     (refusal,) = finish(FORGET, place, prefix=prefix('mount -t tmpfs -o size=9m none "$DISK"'))
-    assert re.search(r"deleted, not yet erased: .*full.* and run `gallery expire` when", refusal)
+    assert re.search(r"deleted, not yet erased: .*full.* and run `gallery expire`$", refusal)
 
 
 def test_a_disk_that_forbids_writing_is_named(disk, folder, finish):

@@ -144,6 +144,20 @@ def test_copies_that_moving_rows_left_in_pages_are_erased_and_else_noticed(
     assert any(digests[number] in content for number in bert) != rewritten
 
 
+def test_a_writer_prevents_writing_anew_and_expire_finishes_it(wide, monkeypatch):
+    monkeypatch.setattr(link, "BUSY_SECONDS", 0)
+    writer = sqlite3.connect(wide / link.NAME, isolation_level=None)
+    with monkeypatch.context() as patch, Gallery.open(wide) as gallery:
+        patch.setattr(erasure, "empty_log", lambda connection: writer.execute("BEGIN IMMEDIATE"))
+        with pytest.raises(LockedError, match=r"not yet erased: somebody has been writing.*expire"):
+            gallery.forget("bert")
+        assert len(gallery) == 8
+    writer.close()
+    with Gallery.open(wide) as gallery:
+        gallery.expire()
+    assert traces(wide, BERT) == 0
+
+
 def test_the_scan_notices_a_log_that_was_not_emptied(wide, monkeypatch):
     monkeypatch.setattr(erasure, "empty_log", lambda connection: None)
     monkeypatch.setattr(link.Connection, "close", lambda self: None)

@@ -107,11 +107,16 @@ def rewrite(link: Connection) -> None:
     empty_log(link)
     try:
         link.rewrite()
-    except (DiskError, LockedError, MemoryError) as error:
+    except LockedError as error:
+        raise LockedError(
+            f"{_UNFINISHED}: somebody has been writing to {link.path} for "
+            f"{connection.BUSY_SECONDS} s; run `gallery expire` when nobody is"
+        ) from error
+    except (DiskError, MemoryError) as error:
         reason = error.__cause__ or "out of memory"
         raise DiskError(
             f"{_UNFINISHED}: {link.path} could not be written anew ({reason}); free as much of the "
-            "disk and of memory as it takes now, and run `gallery expire` when nobody writes to it"
+            "disk and of memory as it takes now, and run `gallery expire`"
         ) from error
     empty_log(link)
 
