@@ -152,11 +152,16 @@ def _place(last: bytes) -> tuple[int, str]:
 
 
 def _texts(folder: Path) -> list[bytes]:
+    """The lines; an end without a newline is none: a killed process left it, or one still writes.
+
+    Whoever appends next cuts it off (`storage.append_after`). Had it been a line once, the copy in
+    `audit.head` would tell.
+    """
     path = folder / NAME
     if not path.exists():
         return []
     try:
-        return storage.read_bytes(path).splitlines()
+        return storage.read_bytes(path).split(b"\n")[:-1]
     except DataError as error:
         raise DamagedError(str(error)) from error
 

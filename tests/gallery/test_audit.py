@@ -208,6 +208,27 @@ def test_a_copy_that_was_cut_or_damaged_does_not_matter(log, damage):
     assert audit.problems(log) == []
 
 
+def test_what_a_killed_process_left_of_a_line_is_no_damage_and_is_cut_off(log):
+    before, head = content(log), (log / audit.HEAD).read_bytes()
+    audit.append(log, "remove", {"rows": [1]}, sync=True)
+    line = content(log)[-1]
+    for length in range(len(line)):
+        put(log, [*before, line[:length]])
+        (log / audit.HEAD).write_bytes(head)  # written after the line
+        assert audit.problems(log) == []
+        assert len(list(audit.lines(log))) == LINES
+    audit.append(log, "search", {"rows": [2]}, sync=True)
+    assert [line["line"] for line in audit.lines(log)] == list(range(1, LINES + 2))
+    assert audit.problems(log) == []
+
+
+@pytest.mark.parametrize("length", [1, 50])
+def test_a_whole_line_that_was_cut_is_noticed(log, length):
+    (log / audit.NAME).write_bytes(b"".join(content(log))[:-length])
+    (problem,) = audit.problems(log)
+    assert f"it has had {LINES} lines" in problem
+
+
 def test_names_and_vectors_are_in_no_line(folder, add_random):
     vectors = add_random(folder, 6)
     with Gallery.open(folder) as gallery:
