@@ -81,10 +81,7 @@ def main() -> int:
         for name in arguments.models:
             file = kept / f"torchreid-{name}-{fold.name}.json"
             if not file.exists():
-                recipe = RECIPES[name]
-                recipe = recipe._replace(epochs=arguments.epochs or recipe.epochs)
-                numbers = _numbers(recipe, fold, arguments.weights, arguments.bf16)
-                storage.write_json(file, numbers)
+                storage.write_json(file, _numbers(name, fold, arguments))
     return 0
 
 
@@ -92,14 +89,16 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _numbers(recipe: Recipe, fold: Path, weights: Path, bf16: bool) -> dict[str, Any]:
+def _numbers(name: str, fold: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train one model on one fold; its scores, as `benchmarks.folds` keeps them."""
+    whole, bf16 = RECIPES[name], arguments.bf16
+    recipe = whole._replace(epochs=arguments.epochs or whole.epochs)
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 - torchreid draws from it
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         Path(place, "market1501").symlink_to(fold.absolute())
-        model = _train(recipe, Path(place), weights, bf16)
+        model = _train(recipe, Path(place), arguments.weights, bf16)
     minutes = (time.monotonic() - started) / 60
     dataset = load(f"market1501:{fold}")
     query, gallery = (_side(model, part) for part in (dataset.query, dataset.gallery))
@@ -109,8 +108,8 @@ def _numbers(recipe: Recipe, fold: Path, weights: Path, bf16: bool) -> dict[str,
         "rank1": ranking.rank1,
         "mAP": ranking.mAP,
         "minutes": minutes,
-        "made": f"by torchreid 0.2.5: {recipe.model}, 256×128, {recipe.epochs} epochs, "
-        f"{'bf16' if bf16 else 'fp32'}, "
+        "made": f"by torchreid 0.2.5: {recipe.model}, 256×128, "
+        f"{recipe.epochs} of its {whole.epochs} epochs, {'bf16' if bf16 else 'fp32'}, "
         f"{_device()} with {torch.get_num_threads()} threads",
         "persons": [picture.person for picture in dataset.query],
         "rank1_of_queries": np.where(np.isnan(first), np.nan, first == 0).tolist(),
