@@ -197,6 +197,65 @@ def test_the_digest_is_that_of_the_values_and_not_of_their_order() -> None:
     assert len(one.digest()) == 64
 
 
+# ---- a file over another
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Loader:
+    """The settings of the first of several files, by their names."""
+
+    def stack(*overrides: str, **texts: str) -> Settings:
+        for name, text in texts.items():
+            (tmp_path / f"{name}.yaml").write_text(text)
+        return load(tmp_path / f"{next(iter(texts))}.yaml", overrides)
+
+    return stack
+
+
+def test_a_file_holds_what_differs_from_its_base(stack: Loader) -> None:
+    settings = stack(
+        "model.last_stride=2",
+        top="base: middle.yaml\nseed: 3\nmodel: {pooling: gem, attention: [{name: a}]}",
+        middle="seed: 2\nmodel: {attention: [{name: b}, {name: c}]}\nbase: bottom.yaml",
+        bottom="seed: 1\nname: low\nmodel: {weights: w.pth, pooling: max}",
+    )
+    model = {"weights": "w.pth", "pooling": "gem", "last_stride": 2, "attention": [{"name": "a"}]}
+    assert settings == resolve({"seed": 3, "name": "low", "model": model}, "test")
+
+
+def test_a_base_lies_beside_the_file_that_names_it(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "one" / "top.yaml").write_text("base: ../two/middle.yaml")
+    (tmp_path / "two" / "middle.yaml").write_text("base: bottom.yaml")
+    (tmp_path / "two" / "bottom.yaml").write_text("seed: 5")
+    assert load(tmp_path / "one" / "top.yaml").seed == 5
+
+
+@pytest.mark.parametrize("base", ["top.yaml", "./top.yaml", "low.yaml"])
+def test_a_base_that_leads_back_is_refused(stack: Loader, base: str) -> None:
+    with pytest.raises(UsageError, match=r"\.yaml: its 'base' \S+ leads back to itself"):
+        stack(top=f"base: {base}", low="base: top.yaml")
+
+
+@pytest.mark.parametrize("base", ["", "3", "[low.yaml]", "{a: 1}"])
+def test_a_base_that_is_no_path_is_refused(stack: Loader, base: str) -> None:
+    with pytest.raises(UsageError, match=r"top\.yaml: 'base' must be the path of another"):
+        stack(top=f"base: {base}")
+
+
+def test_a_base_that_is_not_there_is_named(stack: Loader) -> None:
+    with pytest.raises(UsageError, match=r"could not read the settings \S+/lowe\.yaml"):
+        stack(top="base: lowe.yaml", low="seed: 1")
+
+
+def test_a_wrong_key_is_told_with_both_files(stack: Loader) -> None:
+    with pytest.raises(UsageError, match=r"top.yaml over \S+low.yaml: unknown setting 'sed'"):
+        stack(top="base: low.yaml", low="sed: 1")
+    with pytest.raises(UsageError, match=r"low.yaml: 'loss' = 3 is refused"):
+        stack(top="base: low.yaml\nloss: 3", low="loss: {margin: 0.2}")
+
+
 # ---- unknown and doubled keys
 
 

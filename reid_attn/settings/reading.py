@@ -1,4 +1,4 @@
-"""YAML in, `key=value` on top, a resolved copy out.
+"""YAML in, over the file that its `base` names, `key=value` on top, a resolved copy out.
 
 A key that does not exist is refused with the nearest spelling, a key written twice is refused, and
 nothing is converted silently (`no`, `1e-3`, `010` and other YAML traps become errors that name the
@@ -22,11 +22,21 @@ _CONVERTED = re.compile(r"[-+]?0[\dbx_]|[-+]?\d+:|\d{4}-", re.ASCII)
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
-    """Settings of a YAML file with `key.sub=value` overrides; `UsageError` names a wrong key."""
-    values = read(path)
+    """Settings of a YAML file with `key.sub=value` overrides; `UsageError` names a wrong key.
+
+    Where the file has a `base`, the path of another beside it, it holds only what differs from
+    that: groups are merged, a single value or a list takes the other's place.
+    """
+    layers = _layers(path)
+    values: dict[str, Any] = {}
+    for _, layer in reversed(layers):
+        for key, value in layer.items():
+            if isinstance(value, dict) and isinstance(below := values.get(key), dict):
+                value = {**below, **value}
+            values[key] = value
     for override in overrides:
         _override(values, override)
-    return resolve(values, str(path))
+    return resolve(values, " over ".join(str(file) for file, _ in layers))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -82,6 +92,21 @@ def _parse(text: str, origin: str) -> Any:
         return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - derives from SafeLoader
     except Exception as error:  # PyYAML lets the ValueError, KeyError, … of a bad scalar through
         raise UsageError(f"{origin} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _layers(path: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """A file, then its base, then the base of that, …"""
+    layers = [(path, read(path))]
+    while "base" in layers[-1][1]:
+        file, values = layers[-1]
+        base = values.pop("base")
+        if not isinstance(base, str):
+            raise UsageError(f"{file}: 'base' must be the path of another configuration beside it")
+        below = file.parent / base
+        if below.resolve() in [above.resolve() for above, _ in layers]:
+            raise UsageError(f"{file}: its 'base' {base} leads back to itself: take it out")
+        layers.append((below, read(below)))
+    return layers
 
 
 def _override(values: dict[str, Any], override: str) -> None:

@@ -7,13 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
 from reid_attn import __version__
 from reid_attn.commands import COMMANDS, _parse
 from reid_attn.data.synthetic import _plan
 from reid_attn.errors import UsageError
-from reid_attn.settings import load, resolve
+from reid_attn.settings import load
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("scripts/*.md")])
@@ -105,9 +104,11 @@ def furnish(folder: Path, run: Path, sample: Path) -> None:
 
 
 @Document
-def test_settings(document: Path) -> None:
+def test_settings(document: Path, tmp_path: Path) -> None:
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
     for block in blocks(document, "yaml"):
-        resolve(yaml.safe_load(block), str(document))
+        (tmp_path / "own.yaml").write_text(block)
+        load(tmp_path / "own.yaml")
 
 
 @Document
