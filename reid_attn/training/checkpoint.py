@@ -37,6 +37,8 @@ class Position:
     sums: dict[str, float] = field(default_factory=dict)
     log_rows: int = 0
     best_mAP: float = -1.0
+    unscored: bool = False
+    """Whether the evaluation after the last finished epoch is still to come."""
     seconds: float = 0.0
 
 

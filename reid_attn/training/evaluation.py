@@ -7,31 +7,42 @@ import numpy as np
 from ..data import Dataset, Picture
 from ..evaluation import Ranking
 from ..features import Features, FeatureSet, extract
+from ..features.extract import Progress
 from ..models import Network
 from ..settings import Settings
 from .processes import Processes
 
 
 def extract_together(
-    network: Network, dataset: Dataset, settings: Settings, processes: Processes
+    network: Network,
+    dataset: Dataset,
+    settings: Settings,
+    processes: Processes,
+    progress: Progress,
 ) -> FeatureSet | None:
     """Features of a data set's queries and gallery in the first process, None in the others.
+
+    `progress` may end it in any process by a `ReidError`, which all are then given.
 
     All use the running statistics of the first process; without synchronised batch norm each has
     its own.
     """
     processes.spread(list(network.buffers()))
-    query = _part(network, dataset.query, settings, processes)
-    gallery = _part(network, dataset.gallery, settings, processes)
+    query = _part(network, dataset.query, settings, processes, progress)
+    gallery = _part(network, dataset.gallery, settings, processes, progress)
     return FeatureSet(query, gallery, dataset.name) if query and gallery else None
 
 
 def _part(
-    network: Network, pictures: Sequence[Picture], settings: Settings, processes: Processes
+    network: Network,
+    pictures: Sequence[Picture],
+    settings: Settings,
+    processes: Processes,
+    progress: Progress,
 ) -> Features | None:
     paths = [picture.path for picture in processes.share(pictures)]
     parts = processes.to_first(
-        processes.together(lambda: extract(network, paths, settings) if paths else None)
+        processes.together(lambda: extract(network, paths, settings, progress) if paths else None)
     )
     found = [part for part in parts if part is not None]
     return Features.of(np.concatenate(found), pictures) if found else None

@@ -113,8 +113,10 @@ class _Training:
         with training_progress(self.console) as progress:
             bar = progress.add_task("training", total=sum(self.plan.batches), note="")
             progress.advance(bar, self.plan.batches_done(self.position))
+            self._score()  # after an epoch whose evaluation was cut short
             while self.position.epoch < self.settings.training.epochs:
                 self._epoch(progress, bar)
+        self._heed()
 
     def _epoch(self, progress: Progress, bar: TaskID) -> None:
         position = self.position
@@ -132,10 +134,9 @@ class _Training:
             before = position.step
             note = self._step(batches)
             progress.update(bar, advance=position.step - before, note=note)
-            if number := self.processes.highest(self.interruption.signal or 0):
-                position.seconds += time.monotonic() - started
-                self._leave(number)
-        position.seconds += time.monotonic() - started
+            position.seconds += time.monotonic() - started
+            started = time.monotonic()
+            self._heed()
         self._finish_epoch()
 
     def _step(self, batches: Iterator[Batch]) -> str:
@@ -188,32 +189,44 @@ class _Training:
         self.processes.on_first(lambda: self._write("train", means | {"seconds": seconds}))
         last = position.epoch == training.epochs
         every = training.evaluate_every
-        evaluated = last or (every > 0 and position.epoch % every == 0)
-        best = evaluated and self._evaluate()
-        if evaluated or position.epoch % training.save_every == 0:
-            self._save(best)
+        due = last or (every > 0 and position.epoch % every == 0)
+        position.unscored = due and bool(self.dataset.query and self.dataset.gallery)
+        if due or position.epoch % training.save_every == 0:
+            self._save()  # before the evaluation: whatever ends it must not cost the epochs
+        self._score()
 
-    def _evaluate(self) -> bool:
-        """Log the scores of now; returns whether the mAP is the best so far."""
-        if not self.dataset.query or not self.dataset.gallery:
-            return False
-        before = self.position.best_mAP
+    def _score(self) -> None:
+        """Evaluate the last epoch, if that is still to come; the best so far becomes `BEST`."""
+        position = self.position
+        if not position.unscored:
+            return
+        before = position.best_mAP
         try:
             features = self.features = extract_together(
-                self.learner.result, self.dataset, self.settings, self.processes
+                self.learner.result,
+                self.dataset,
+                self.settings,
+                self.processes,
+                self._end_evaluation,
             )
             self.processes.on_first(lambda: self._rank(features))
         except (ReidError, SystemExit):  # refused in one process, refused in all
-            self._save()  # a test picture that cannot be read must not cost the epochs before it
             self.console.print(
-                f"epoch {self.position.epoch} is saved; go on with: reid-attn train --resume "
-                f"{self.run}",
+                f"epoch {position.epoch} is saved; go on with: reid-attn train --resume {self.run}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
             )
             raise
-        return self.position.best_mAP > before
+        position.unscored = False
+        self._save(best=position.best_mAP > before)
+
+    def _end_evaluation(self, _: int) -> None:
+        """Between its batches, on a signal: each process by itself, since their numbers differ."""
+        if number := self.interruption.signal:
+            raise Interrupted(
+                f"stopped in the evaluation after epoch {self.position.epoch}", number
+            )
 
     def _rank(self, features: FeatureSet | None) -> None:
         if features is None:
@@ -238,7 +251,11 @@ class _Training:
             )
         )
 
-    def _leave(self, number: int) -> None:
+    def _heed(self) -> None:
+        """Save and leave when a signal has come to any process."""
+        number = self.processes.highest(self.interruption.signal or 0)
+        if not number:
+            return
         self._save()
         raise self.processes.refusal(
             Interrupted(

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ from reid_attn.models import build_network
 from reid_attn.models.weights import WEIGHTS, from_bytes
 from reid_attn.reports import evaluation
 from reid_attn.settings import Settings, dump, resolve
+from reid_attn.training import evaluation as training_evaluation
 from reid_attn.training import join_processes
 from reid_attn.training.learner import Learner
 from reid_attn.training.processes import Processes
@@ -151,12 +153,13 @@ def small_settings(sample: Path) -> Settings:
 
 
 def command(
-    arguments: list[str], fault: tuple[int, int, int] | None = None, report: bool = False
+    arguments: list[str], fault: tuple[int, int | None, int] | None = None, report: bool = False
 ) -> None:
     """`reid-attn ARGUMENTS`, what it says in a file for each process; `fault`: rank, step, signal.
 
-    The signal reaches that process in the middle of that step, counted from 0 in this call. Without
-    `report` the report at the end, which takes longer than the training, is left out.
+    The signal reaches that process in the middle of that step, counted from 0 in this call, or for
+    None in the evaluation. Without `report` the report at the end, which takes longer than the
+    training, is left out.
     """
     if not report:
         evaluation.evaluate_run = lambda *_, **__: None
@@ -169,15 +172,17 @@ def command(
     raise SystemExit(main(arguments))
 
 
-def interrupt(step: int, number: int) -> None:
-    original, calls = Learner.backward, iter(range(1000))
+def interrupt(step: int | None, number: int) -> None:
+    place: Any = Learner if step is not None else training_evaluation
+    name = "backward" if step is not None else "extract"
+    original, calls = getattr(place, name), iter(range(1000))
 
-    def backward(self: Learner, batch: Batch, share: float) -> dict[str, float]:
-        if next(calls) == step:
+    def struck(*arguments: Any) -> Any:
+        if next(calls) == (step or 0):
             os.kill(os.getpid(), number)
-        return original(self, batch, share)
+        return original(*arguments)
 
-    Learner.backward = backward
+    setattr(place, name, struck)
 
 
 def said(run: Path, size: int = 2) -> list[str]:
@@ -231,6 +236,25 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(
     assert run_processes(2, partial(command, resume)) == [0, 0]
     for key, expected in unbroken.items():
         assert torch.equal(weights(run)[key], expected), key
+
+
+@pytest.mark.parametrize("struck", [0, pytest.param(1, marks=pytest.mark.full)])
+def test_a_signal_to_one_process_ends_the_evaluation_of_all(
+    config: Path, unbroken: dict[str, Tensor], tmp_path: Path, struck: int
+) -> None:
+    run = tmp_path / "run"
+    stopped = partial(
+        command, ["train", str(config), "-o", str(run)], (struck, None, signal.SIGTERM)
+    )
+    assert run_processes(2, stopped) == [143, 143]
+    first, other = said(run)
+    assert "stopped in the evaluation after epoch 3" in first
+    assert other == ""
+    assert run_processes(2, partial(command, ["train", "--resume", str(run)])) == [0, 0]
+    for key, expected in unbroken.items():
+        assert torch.equal(weights(run)[key], expected), key
+    rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    assert [row["kind"] for row in rows].count("evaluation") == 1
 
 
 def losses(run: Path) -> list[float]:

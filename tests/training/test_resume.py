@@ -5,8 +5,11 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,9 +20,9 @@ from reid_attn import storage
 from reid_attn.data import load
 from reid_attn.errors import DamagedError, Interrupted, LockedError, MismatchError
 from reid_attn.models import build_network
-from reid_attn.models.weights import WEIGHTS, from_bytes, to_bytes
+from reid_attn.models.weights import WEIGHTS, from_bytes, load_trained, to_bytes
 from reid_attn.settings import Settings, dump, resolve
-from reid_attn.training import loop, read_log, train
+from reid_attn.training import evaluation, loop, read_log, train
 from reid_attn.training.checkpoint import TENSORS
 
 QUIET = Console(quiet=True)
@@ -173,6 +176,93 @@ def test_killed_in_the_middle_goes_on_from_the_last_checkpoint(
     child.wait()
     train(tiny, load(tiny.data.source), run, QUIET)
     assert equal(weights(run), weights(trained))
+    assert without_clock(run) == without_clock(trained)
+
+
+BATCHES = 4  # of each evaluation of the tiny settings
+
+
+def struck_at(monkeypatch: pytest.MonkeyPatch, batch: int, blow: Callable[[], object]) -> None:
+    """`blow()` in the `batch`-th batch of the evaluations of this process."""
+    original, numbers = evaluation.extract, count(1)
+
+    def extract(network: Any, paths: Any, settings: Settings, progress: Any) -> Any:
+        def struck(pictures: int) -> None:
+            if next(numbers) == batch:
+                blow()
+            progress(pictures)
+
+        return original(network, paths, settings, struck)
+
+    monkeypatch.setattr(evaluation, "extract", extract)
+
+
+@pytest.mark.parametrize("batch", [1, BATCHES, BATCHES + 1, 2 * BATCHES])
+def test_stopped_in_an_evaluation(
+    tiny: Settings, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """It ends between two batches, and the resumed training evaluates that epoch first."""
+    run, dataset = tmp_path / "run", load(tiny.data.source)
+    epoch = 1 + (batch > BATCHES)
+    with monkeypatch.context() as patch:
+        struck_at(patch, batch, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(Interrupted, match=f"in the evaluation after epoch {epoch}") as stopped:
+            train(tiny, dataset, run, QUIET)
+    assert stopped.value.exit_code == 143
+    assert read_log(run)[-1]["kind"] == "train"
+    features = train(tiny, dataset, run, QUIET)
+    assert features is not None
+    assert equal(weights(run), weights(trained))
+    assert without_clock(run) == without_clock(trained)
+    assert best(run) == best(trained)
+
+
+def best(run: Path) -> int:
+    return int(load_trained(run, "best").state["position"]["epoch"])
+
+
+class Killed(BaseException):
+    """Nobody expects it, so what is on the disk is what kill -9 leaves."""
+
+
+def test_killed_in_an_evaluation_loses_none_of_the_epochs_before_it(
+    tiny: Settings, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, values = tmp_path / "run", tiny.model_dump(mode="json")
+    values["training"] |= {"evaluate_every": 2, "save_every": 50}
+    settings, dataset = resolve(values, "test"), load(tiny.data.source)
+
+    def kill() -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        struck_at(patch, 1, kill)
+        with pytest.raises(Killed):
+            train(settings, dataset, run, QUIET)
+    assert load_trained(run).state["position"]["epoch"] == 2
+    assert equal(weights(run), weights(trained))
+    train(settings, dataset, run, QUIET)
+    assert without_clock(run)[-1] == without_clock(trained)[-1]
+
+
+def test_stopped_while_the_last_scores_are_computed(
+    tiny: Settings, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a signal after the last step of the last epoch is heeded."""
+    run, dataset = tmp_path / "run", load(tiny.data.source)
+    original, numbers = loop._Training._rank, count(1)
+
+    def rank(self: Any, features: Any) -> None:
+        if next(numbers) == tiny.training.epochs:
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(self, features)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Training, "_rank", rank)
+        with pytest.raises(Interrupted, match="after epoch 2, batch 0, and saved"):
+            train(tiny, dataset, run, QUIET)
+    assert without_clock(run) == without_clock(trained)
+    assert train(tiny, dataset, run, QUIET) is None
     assert without_clock(run) == without_clock(trained)
 
 
