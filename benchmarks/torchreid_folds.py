@@ -10,7 +10,7 @@ The recipes are those of torchreid's `configs/im_r50_softmax_256x128_amsgrad.yam
 `im_osnet_x1_0_softmax_256x128_amsgrad_cosine.yaml`, with the plain ResNet-50 for `resnet50_fc512`.
 The ResNet-50 starts from `--weights`, with its strides moved to where these weights have them; no
 ImageNet weights of OSNet are at hand, so it starts from nothing, which costs it much. `--epochs`
-ends a recipe early and does not compress its schedule.
+compresses a recipe, its frozen epochs and its steps with it.
 """
 
 import argparse
@@ -42,15 +42,21 @@ class Recipe(NamedTuple):
     epochs: int
     frozen: int
     """First epochs in which the classifier alone learns."""
+    step: int
+    """Epochs until `single_step` lowers the rate."""
     schedule: str
     batch: int
 
+    def compressed(self, epochs: int) -> "Recipe":
+        """The same in fewer epochs."""
+        frozen, step = (round(n * epochs / self.epochs) for n in (self.frozen, self.step))
+        return self._replace(epochs=epochs, frozen=frozen, step=max(1, step))
+
 
 RECIPES = {
-    "resnet50": Recipe("resnet50", 3e-4, 60, 5, "single_step", 32),
-    "osnet": Recipe("osnet_x1_0", 1.5e-3, 250, 10, "cosine", 64),
+    "resnet50": Recipe("resnet50", 3e-4, 60, 5, 20, "single_step", 32),
+    "osnet": Recipe("osnet_x1_0", 1.5e-3, 250, 10, 20, "cosine", 64),
 }
-STEP = 20  # epochs until single_step lowers the rate
 
 
 class MixedEngine(reid.engine.ImageSoftmaxEngine):  # type: ignore[misc]
@@ -92,7 +98,7 @@ def _device() -> str:
 def _numbers(name: str, fold: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train one model on one fold; its scores, as `benchmarks.folds` keeps them."""
     whole, bf16 = RECIPES[name], arguments.bf16
-    recipe = whole._replace(epochs=arguments.epochs or whole.epochs)
+    recipe = whole.compressed(arguments.epochs or whole.epochs)
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 - torchreid draws from it
     started = time.monotonic()
@@ -109,7 +115,7 @@ def _numbers(name: str, fold: Path, arguments: argparse.Namespace) -> dict[str, 
         "mAP": ranking.mAP,
         "minutes": minutes,
         "made": f"by torchreid 0.2.5: {recipe.model}, 256×128, "
-        f"{recipe.epochs} of its {whole.epochs} epochs, {'bf16' if bf16 else 'fp32'}, "
+        f"its {whole.epochs} epochs in {recipe.epochs}, {'bf16' if bf16 else 'fp32'}, "
         f"{_device()} with {torch.get_num_threads()} threads",
         "persons": [picture.person for picture in dataset.query],
         "rank1_of_queries": np.where(np.isnan(first), np.nan, first == 0).tolist(),
@@ -134,7 +140,7 @@ def _train(recipe: Recipe, root: Path, weights: Path, bf16: bool) -> torch.nn.Mo
     model = model.to(_device())
     optimizer = reid.optim.build_optimizer(model, optim="amsgrad", lr=recipe.rate)
     scheduler = reid.optim.build_lr_scheduler(
-        optimizer, recipe.schedule, stepsize=STEP, max_epoch=recipe.epochs
+        optimizer, recipe.schedule, stepsize=recipe.step, max_epoch=recipe.epochs
     )
     engine = (MixedEngine if bf16 else reid.engine.ImageSoftmaxEngine)(
         data, model, optimizer, scheduler, use_gpu=_device() == "cuda", label_smooth=True
