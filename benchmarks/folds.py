@@ -51,6 +51,10 @@ class Row(NamedTuple):
     overrides: tuple[str, ...] = ()
     trained_here: bool = True
 
+    def varies(self, other: "Row") -> bool:
+        """Whether this is the configuration `other` with some settings in place of its own."""
+        return bool(self.overrides) and other == Row(self.config.stem, self.config)
+
     def shown(self) -> str:
         """For the table."""
         return f"`{self.config}`" if self.trained_here and not self.overrides else self.name
@@ -188,24 +192,30 @@ def _both(rank1: float, mean_ap: float) -> str:
 
 
 def _comparisons(files: dict[Row, list[Path]]) -> list[str]:
-    """Each configuration against the first, over the folds that both have finished."""
-    (first, base), *others = files.items()
-    lines = []
-    for row, its in others:
-        both = [(a, b) for a, b in zip(base, its, strict=True) if a.exists() and b.exists()]
-        old, new = (scores_of([pair[side] for pair in both]) for side in (0, 1))
-        if old is None or new is None:
-            continue
-        differences = []
-        for name, change in difference(old, new).items():
-            mean, interval = points(change)
-            differences.append(f"{name} {mean} points (95 % {interval})")
-        folds = f"{len(both)} fold{'s' * (len(both) > 1)}"
-        lines.append(
-            f"{row.shown()} against {first.shown()}, the same queries of {folds}, persons drawn "
-            f"10,000 times: {'; '.join(differences)}.\n"
-        )
-    return lines
+    """Each row against the first, and one with settings of its own against its configuration."""
+    first, *others = files
+    pairs = [(row, first) for row in others]
+    pairs += [(row, other) for row in others for other in others if row.varies(other)]
+    return [line for pair in pairs if (line := _comparison(files, *pair))]
+
+
+def _comparison(files: dict[Row, list[Path]], row: Row, other: Row) -> str:
+    """Over the folds that both have finished, if there are any."""
+    both = [
+        (a, b) for a, b in zip(files[other], files[row], strict=True) if a.exists() and b.exists()
+    ]
+    old, new = (scores_of([pair[side] for pair in both]) for side in (0, 1))
+    if old is None or new is None:
+        return ""
+    differences = []
+    for name, change in difference(old, new).items():
+        mean, interval = points(change)
+        differences.append(f"{name} {mean} points (95 % {interval})")
+    folds = f"{len(both)} fold{'s' * (len(both) > 1)}"
+    return (
+        f"{row.shown()} against {other.shown()}, the same queries of {folds}, persons drawn "
+        f"10,000 times: {'; '.join(differences)}.\n"
+    )
 
 
 def _made(files: dict[Row, list[Path]], names: list[str]) -> list[str]:
