@@ -219,17 +219,19 @@ def _comparison(files: dict[Row, list[Path]], row: Row, other: Row) -> str:
 
 
 def _made(files: dict[Row, list[Path]], names: list[str]) -> list[str]:
-    """The command, and the folds that were trained in each way."""
-    ways: dict[str, set[str]] = {}
-    for its in files.values():
+    """What was trained in each way, and the command."""
+    ways: dict[str, dict[str, list[str]]] = {}
+    for row, its in files.items():
         for name, file in zip(names, its, strict=True):
             if file.exists():
-                ways.setdefault(storage.read_json(file)["made"], set()).add(name)
+                way = ways.setdefault(storage.read_json(file)["made"], {})
+                way.setdefault(row.shown(), []).append(name)
     words = shlex.join(word for word in sys.argv[1:] if word != "--only-table")
-    return [
-        *(f"{', '.join(sorted(folds))}: {way}.\n" for way, folds in sorted(ways.items())),
-        f"Made by `python -m benchmarks.folds {words}`.",
-    ]
+    lines = []
+    for made, rows in ways.items():
+        told = "; ".join(f"{row} on {', '.join(folds)}" for row, folds in rows.items())
+        lines.append(f"{made[0].upper()}{made[1:]}: {told}.\n")
+    return [*lines, f"Made by `python -m benchmarks.folds {words}`."]
 
 
 if __name__ == "__main__":
