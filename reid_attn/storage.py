@@ -21,6 +21,7 @@ from .errors import DamagedError, DataError, DiskError, LockedError, ReidError, 
 
 POINTER = "CURRENT"
 MANIFEST = "manifest.json"
+LOCK = ".lock"
 SCHEMA = 1
 
 _TEMPORARY = re.compile(r"\.(?P<pid>\d{1,9})\.tmp$", re.ASCII)
@@ -216,7 +217,7 @@ def _temporary(path: Path) -> Path:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's only lock, which dies with its process; `LockedError` when it is taken."""
-    path = make_folder(folder) / ".lock"
+    path = make_folder(folder) / LOCK
     try:
         file = open(path, "ab+", buffering=0)
     except OSError as error:

@@ -1,6 +1,7 @@
 """`reid-attn extract`: features of pictures as one `.npz`."""
 
 import argparse
+import signal
 from pathlib import Path
 
 from ._arguments import Subparsers, add_checkpoint, add_command
@@ -30,14 +31,25 @@ def run(arguments: argparse.Namespace) -> None:
     """Extract and write."""
     from rich.console import Console
 
-    from ..errors import UsageError
+    from ..errors import Interrupted, UsageError
     from ..features import Embedder
     from ..features.file import SUFFIX, save
+    from ..features.parts import discard
     from ..reports.retrieval import embed_pictures
 
     if arguments.output.suffix.lower() != SUFFIX or arguments.output.is_dir():
         raise UsageError(f"-o {arguments.output} is no file to write: name one that ends in .npz")
     embedder = Embedder(arguments.run_folder, arguments.checkpoint)
-    features = embed_pictures(embedder, arguments.images, Console(stderr=True))
+    parts = arguments.output.with_name(f"{arguments.output.name}.parts")
+    try:
+        features = embed_pictures(embedder, arguments.images, Console(stderr=True), parts)
+    except KeyboardInterrupt:
+        if not parts.exists():
+            raise
+        raise Interrupted(
+            f"stopped; what is finished lies in {parts}: the same command again goes on",
+            signal.SIGINT,
+        ) from None
     save(arguments.output, features)
+    discard(parts)
     print(f"{arguments.output}: {len(features)} features of {embedder.dimension} numbers")

@@ -69,7 +69,7 @@ def _remove_run(folder: Path) -> None:
 
     if not folder.exists():
         return
-    if {path.name for path in folder.iterdir()} - {".lock"}:  # which a killed start leaves
+    if {path.name for path in folder.iterdir()} - {storage.LOCK}:  # which a killed start leaves
         _check_settings(folder)
     if galleries := _galleries(folder):
         raise UsageError(

@@ -15,6 +15,7 @@ from ..data.market1501 import DISTRACTOR, JUNK, parse_name
 from ..errors import DataError, MismatchError, UsageError
 from ..features import Embedder, Features
 from ..features.file import SUFFIX, load
+from ..features.parts import embed_in_parts
 from ..neighbours import ExactIndex
 from .page import write_ranked_page
 from .progress import counted
@@ -62,9 +63,12 @@ def retrieve(
     console.print(f"{output / 'ranked.html'}\n{output / 'ranked.csv'}", soft_wrap=True)
 
 
-def embed_pictures(embedder: Embedder, place: Path, console: Console) -> Features:
+def embed_pictures(
+    embedder: Embedder, place: Path, console: Console, parts: Path | None = None
+) -> Features:
     """Unit features of a picture or of all pictures below a folder.
 
+    With a folder for `parts`, many pictures are embedded in parts that are kept in it.
     Persons and cameras come from the names when all of them follow Market-1501; `-1` is then
     dropped, as in the data set. Else they are unknown.
     """
@@ -84,7 +88,10 @@ def embed_pictures(embedder: Embedder, place: Path, console: Console) -> Feature
             "name other pictures"
         )
     with counted(console, f"features of {place.resolve().name}", len(paths)) as progress:
-        vectors = embedder(paths, progress)
+        if parts is None:
+            vectors = embedder(paths, progress)
+        else:
+            vectors = embed_in_parts(embedder, paths, parts, progress)
     persons, cameras = np.array(labels, np.int64).reshape(-1, 2).T
     return Features(vectors, persons, cameras, tuple(map(str, paths)), embedder.fingerprint)
 

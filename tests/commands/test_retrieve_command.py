@@ -5,6 +5,7 @@ import csv
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from reid_attn.commands import main
 from reid_attn.data.images import find
 from reid_attn.data.market1501 import parse_name
+from reid_attn.features import Embedder, parts
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -149,6 +151,39 @@ def test_extract_writes_what_retrieve_reads_or_refuses_first(
     output = name.format(tmp_path)
     assert main(["extract", "no run", "no pictures", "-o", output]) == 2
     assert "name one that ends in .npz" in capsys.readouterr().err
+
+
+def test_an_extraction_that_is_stopped_goes_on(
+    trained: Path,
+    sample: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(parts, "UNIT", 16)  # a batch of this network's evaluation
+    pictures = sample / "bounding_box_test"
+    words = ["extract", str(trained), str(pictures), "-o"]
+    whole, stopped = tmp_path / "whole.npz", tmp_path / "stopped.npz"
+    assert main([*words, str(whole)]) == 0
+    original, calls = Embedder.__call__, []
+
+    def stop(self: Embedder, *arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Embedder, "__call__", stop)
+        assert main([*words, str(stopped)]) == 130
+        told = capsys.readouterr().err.replace("\n", "")
+        assert f"{stopped}.parts: the same command again goes on" in told
+        assert not stopped.exists()
+        assert main([*words, str(stopped)]) == 0
+    again = [path for pictures, *_ in calls[2:] for path in pictures]
+    assert again == [p for p in find(pictures) if not p.name.startswith("-1")][16:]
+    assert stopped.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["stopped.npz", "whole.npz"]
 
 
 def test_a_features_file_with_names_that_no_file_has(
