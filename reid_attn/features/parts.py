@@ -13,7 +13,7 @@ from .. import storage
 from .embedder import Embedder
 from .extract import Progress
 
-UNIT = 1024
+UNIT = 256
 """Parts have multiples of so many pictures, and so the batches, and bits, of one that is whole."""
 SECONDS = 30
 """How long a part takes, about: the most that a kill costs."""
