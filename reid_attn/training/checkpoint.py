@@ -49,12 +49,14 @@ def save(
     people: Sequence[str],
     random: Mapping[str, Tensor],
     best: bool,
+    replace: bool,
 ) -> None:
     """Write the next generation of `run`, make it current, and drop all but the last and best.
 
     `people` are the training persons in the order of their classes, `random` is the `random_state`
-    of every process.
+    of every process. With `replace` the one before is dropped, which lacks nothing but scores.
     """
+    replaced = {storage.current_generation(run)} if replace else set()
     state = {
         "position": asdict(position),
         "identities": len(people),
@@ -74,7 +76,7 @@ def save(
     )
     if best:
         storage.point_to(run, number, BEST)
-    keep = set(storage.generations(run)[-KEPT:])
+    keep = set([n for n in storage.generations(run) if n not in replaced][-KEPT:])
     if (run / BEST).exists():
         keep.add(storage.current_generation(run, BEST))
     storage.drop_generations(run, keep)

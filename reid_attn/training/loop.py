@@ -219,7 +219,7 @@ class _Training:
             )
             raise
         position.unscored = False
-        self._save(best=position.best_mAP > before)
+        self._save(best=position.best_mAP > before, replace=True)
 
     def _end_evaluation(self, _: int) -> None:
         """Between its batches, on a signal: each process by itself, since their numbers differ."""
@@ -242,12 +242,12 @@ class _Training:
         self.log.add(kind, self.position.epoch, values)
         self.position.log_rows += 1
 
-    def _save(self, best: bool = False) -> None:
+    def _save(self, best: bool = False, replace: bool = False) -> None:
         states = self.processes.to_first(checkpoint.random_state(self.processes.rank))
         random = {name: tensor for state in states for name, tensor in state.items()}
         self.processes.on_first(
             lambda: checkpoint.save(
-                self.run, self.learner, self.position, self.people, random, best
+                self.run, self.learner, self.position, self.people, random, best, replace
             )
         )
 

@@ -132,7 +132,7 @@ def test_a_weights_file_can_stand_in_for_the_checkpoint(trained: Path, tmp_path:
 def test_a_generation_folder_can_be_named(trained: Path) -> None:
     first = min(storage.generations(trained))
     state = load_trained(trained, str(trained / f"gen-{first:06d}")).state
-    assert state["position"]["epoch"] == first
+    assert state["position"]["epoch"] == 1
 
 
 @pytest.mark.parametrize("name", ["latest", "gen-000099", "nothing.pth"])
