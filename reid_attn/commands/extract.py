@@ -13,7 +13,8 @@ def add_parser(commands: Subparsers) -> None:
         commands,
         "extract",
         "Write the unit-length features of pictures, with persons and cameras where the names "
-        "follow Market-1501.",
+        "follow Market-1501. Of more than 256 pictures, finished parts are kept beside the file, "
+        "and after an interruption the same command goes on with them.",
         "reid-attn extract runs/quickstart data/sample/bounding_box_test -o gallery.npz",
     )
     parser.add_argument(
