@@ -5,12 +5,13 @@
         --weights ../shared/weights/resnet50_imagenet_stride_in_1x1.pth
 
 Each model writes `torchreid-NAME-FOLD.json` into the table's folder, scored by the same evaluator
-as ours; `benchmarks.folds … --beside torchreid-resnet50 --beside torchreid-osnet` shows them.
-The recipes are those of torchreid's `configs/im_r50_softmax_256x128_amsgrad.yaml` and
+as ours; `benchmarks.folds … --beside torchreid-resnet50-in-15` shows them.
+The recipes are those of torchreid's `configs/im_r50_softmax_256x128_amsgrad.yaml`,
+`im_osnet_x0_25_softmax_256x128_amsgrad.yaml` and
 `im_osnet_x1_0_softmax_256x128_amsgrad_cosine.yaml`, with the plain ResNet-50 for `resnet50_fc512`.
 The ResNet-50 starts from `--weights`, with its strides moved to where these weights have them; no
 ImageNet weights of OSNet are at hand, so it starts from nothing, which costs it much. `--epochs`
-compresses a recipe, its frozen epochs and its steps with it.
+compresses a recipe, its frozen epochs and its steps with it, and its name then says so.
 """
 
 import argparse
@@ -55,7 +56,8 @@ class Recipe(NamedTuple):
 
 RECIPES = {
     "resnet50": Recipe("resnet50", 3e-4, 60, 5, 20, "single_step", 32),
-    "osnet": Recipe("osnet_x1_0", 1.5e-3, 250, 10, 20, "cosine", 64),
+    "osnet_x0_25": Recipe("osnet_x0_25", 3e-3, 180, 10, 80, "single_step", 128),
+    "osnet_x1_0": Recipe("osnet_x1_0", 1.5e-3, 250, 10, 20, "cosine", 64),
 }
 
 
@@ -85,7 +87,8 @@ def main() -> int:
         if arguments.only is not None and fold.name not in arguments.only:
             continue
         for name in arguments.models:
-            file = kept / f"torchreid-{name}-{fold.name}.json"
+            in_fewer = f"-in-{arguments.epochs}" if arguments.epochs else ""
+            file = kept / f"torchreid-{name}{in_fewer}-{fold.name}.json"
             if not file.exists():
                 storage.write_json(file, _numbers(name, fold, arguments))
     return 0
@@ -99,6 +102,7 @@ def _numbers(name: str, fold: Path, arguments: argparse.Namespace) -> dict[str, 
     """Train one model on one fold; its scores, as `benchmarks.folds` keeps them."""
     whole, bf16 = RECIPES[name], arguments.bf16
     recipe = whole.compressed(arguments.epochs or whole.epochs)
+    in_fewer = f" in {recipe.epochs}" if arguments.epochs else ""
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 - torchreid draws from it
     started = time.monotonic()
@@ -115,7 +119,7 @@ def _numbers(name: str, fold: Path, arguments: argparse.Namespace) -> dict[str, 
         "mAP": ranking.mAP,
         "minutes": minutes,
         "made": f"by torchreid 0.2.5: {recipe.model}, 256×128, "
-        f"its {whole.epochs} epochs in {recipe.epochs}, {'bf16' if bf16 else 'fp32'}, "
+        f"its {whole.epochs} epochs{in_fewer}, {'bf16' if bf16 else 'fp32'}, "
         f"{_device()} with {torch.get_num_threads()} threads",
         "persons": [picture.person for picture in dataset.query],
         "rank1_of_queries": np.where(np.isnan(first), np.nan, first == 0).tolist(),
