@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from ._arguments import Subparsers, add_command
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..data import Dataset
     from ..settings import Settings
 
 
@@ -44,22 +47,50 @@ def run(arguments: argparse.Namespace) -> None:
     """Train or resume, then evaluate the last checkpoint; or measure a step."""
     from rich.console import Console
 
-    from ..data import load_settings
     from ..reports.evaluation import evaluate_run
     from ..training import join_processes, profile, train
 
     console, chosen = Console(), _resumed if arguments.resume else _fresh
     with join_processes() as processes:
         settings, folder = processes.from_first(lambda: chosen(arguments))
-        dataset = processes.from_first(lambda: load_settings(settings.data))
+        fresh = not (arguments.resume or arguments.profile)
+        dataset = processes.from_first(lambda: _load_pictures(settings, console, fresh))
         if arguments.profile:
             profile(settings, dataset, console, processes)
             return
         if arguments.overwrite:
             processes.on_first(lambda: _remove_run(folder))
         features = train(settings, dataset, folder, console, processes)
-    if processes.first and dataset.query and dataset.gallery:
-        evaluate_run(folder, folder, console, features=features)
+    if not (processes.first and dataset.query and dataset.gallery):
+        return
+    if features is None and _is_measured(folder, settings.training.epochs):
+        console.print(
+            f"{folder} is finished and measured; to measure again: reid-attn evaluate {folder}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        return
+    evaluate_run(folder, folder, console, features=features)
+
+
+def _load_pictures(settings: "Settings", console: "Console", fresh: bool) -> "Dataset":
+    """The data set; for a fresh run each picture is decoded, so that none ends it hours later."""
+    from ..data import SPLITS, load_settings
+    from ..reports.progress import counted
+
+    with counted(console, "checking pictures", None) as progress:
+        return load_settings(settings.data, SPLITS, progress, decode=fresh)
+
+
+def _is_measured(run: Path, epoch: int) -> bool:
+    """Whether scores and a report of this epoch are there; they may say more than ours would."""
+    from .. import storage
+    from ..reports.evaluation import METRICS_FILE, PAGE
+
+    if not all((run / name).exists() for name in (METRICS_FILE, PAGE)):
+        return False
+    return bool(storage.read_json(run / METRICS_FILE)["provenance"].get("epoch") == str(epoch))
 
 
 def _remove_run(folder: Path) -> None:

@@ -44,6 +44,14 @@ def summary(bad: Sequence[BadPicture]) -> str:
     return "\n".join([f"{count} left out that cannot be decoded:", *first(_lines(bad))])
 
 
+def refuse_bad(source: str, bad: Sequence[BadPicture]) -> None:
+    """One `DataError` that counts and names them; nothing where there are none."""
+    if bad:
+        count = "1 picture of it cannot" if len(bad) == 1 else f"{len(bad)} pictures of it cannot"
+        lines = [f"{source} cannot be used, since {count} be decoded:", *first(_lines(bad))]
+        raise DataError("\n".join([*lines, "or leave them all out with data.bad_pictures=skip"]))
+
+
 def _undecodable(paths: Sequence[Path], progress: Progress) -> tuple[BadPicture, ...]:
     bad = []
     with ThreadPoolExecutor() as threads:

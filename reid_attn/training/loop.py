@@ -101,12 +101,15 @@ class _Training:
         storage.write_text(self.run / SETTINGS, dump(self.settings))
         if self.weights_report:
             storage.write_json(self.run / WEIGHTS_REPORT, self.weights_report.as_dict())
-            self.console.print(self.weights_report.summary(), markup=False, highlight=False)
+            self._tell(self.weights_report.summary())
         if note := unreached(self.settings.schedule, self.plan.steps):
-            self.console.print(note, markup=False, highlight=False)
+            self._tell(note)
         if self.dataset.bad:
             storage.write_text(self.run / BAD_PICTURES, listing(self.dataset.bad))
-            self.console.print(summary(self.dataset.bad), markup=False, highlight=False)
+            self._tell(summary(self.dataset.bad))
+
+    def _tell(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def go(self) -> None:
         """All epochs that are left."""
@@ -187,6 +190,10 @@ class _Training:
         position.epoch, position.step = position.epoch + 1, 0
         position.sums, seconds, position.seconds = {}, position.seconds, 0.0
         self.processes.on_first(lambda: self._write("train", means | {"seconds": seconds}))
+        self._tell(
+            f"epoch {position.epoch}: loss {means['total']:.3f}, "
+            f"{means['images_per_second']:.0f} images/s, {seconds:.0f} s"
+        )
         last = position.epoch == training.epochs
         every = training.evaluate_every
         due = last or (every > 0 and position.epoch % every == 0)
@@ -211,11 +218,8 @@ class _Training:
             )
             self.processes.on_first(lambda: self._rank(features))
         except (ReidError, SystemExit):  # refused in one process, refused in all
-            self.console.print(
-                f"epoch {position.epoch} is saved; go on with: reid-attn train --resume {self.run}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
+            self._tell(
+                f"epoch {position.epoch} is saved; go on with: reid-attn train --resume {self.run}"
             )
             raise
         position.unscored = False
@@ -233,7 +237,7 @@ class _Training:
             return
         ranking = features.rank(self.settings.evaluation.metric)
         self._write("evaluation", headline(ranking))
-        self.console.print(
+        self._tell(
             f"epoch {self.position.epoch}: rank-1 {ranking.rank1:.1%}, mAP {ranking.mAP:.1%}"
         )
         self.position.best_mAP = max(ranking.mAP, self.position.best_mAP)

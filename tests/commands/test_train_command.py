@@ -112,6 +112,48 @@ def test_a_finished_run_can_be_resumed_and_only_evaluates(trained: Path, tmp_pat
     assert (run / "report.html").exists()
 
 
+def test_what_was_measured_of_a_finished_run_stays(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unless it is of another epoch, or its report is missing."""
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    assert main(["evaluate", str(run), "--baselines"]) == 0
+    measured = (run / "metrics.json").read_bytes()
+    assert main(["train", "--resume", str(run)]) == 0
+    assert "is finished and measured" in capsys.readouterr().out
+    assert (run / "metrics.json").read_bytes() == measured
+    (run / "metrics.json").write_bytes(measured.replace(b'"epoch": "2"', b'"epoch": "1"'))
+    assert main(["train", "--resume", str(run)]) == 0
+    assert json.loads((run / "metrics.json").read_text())["provenance"]["epoch"] == "2"
+    (run / "report.html").unlink()
+    assert main(["train", "--resume", str(run)]) == 0
+    assert (run / "report.html").exists()
+
+
+@pytest.mark.parametrize(("more", "code"), [([], 3), (["data.bad_pictures=skip"], 0)])
+def test_pictures_that_cannot_be_decoded_are_told_before_the_training(
+    config: Path,
+    sample: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    code: int,
+) -> None:
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(sample, data)
+    bad = [sorted((data / split).glob("*.jpg"))[0] for split in ("query", "bounding_box_train")]
+    for path in bad:
+        path.write_bytes(path.read_bytes()[:400])
+    words = [f"data.source=market1501:{data}", "training.epochs=1", "-o", str(run), *more]
+    assert main(["train", str(config), *words]) == code
+    told = capsys.readouterr()
+    assert all(path.name in told.out + told.err for path in bad)
+    assert run.exists() == (code == 0)
+    assert ("data.bad_pictures=skip" in told.err) == (code == 3)
+    assert ("epoch 1: loss" in told.out) == (code == 0)
+
+
 def test_the_profile_says_where_time_goes_and_leaves_no_run(
     config: Path,
     tmp_path: Path,
