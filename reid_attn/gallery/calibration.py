@@ -50,7 +50,7 @@ def calibrate(store: Store, false_match_rate: float, seed: int = 0) -> Calibrati
         ) from error
     calibration = Calibration(
         threshold=found.threshold,
-        false_match_rate=false_match_rate,
+        wanted_rate=false_match_rate,
         measured_rate=found.false_match_rate,
         detection_rate=found.detection_identification_rate,
         gallery=found.gallery,

@@ -224,8 +224,8 @@ class Gallery:
         ]
         found = ranked(self.store, vectors, k, meant, group, rerank)
         self._record_search(vectors, k, found)
-        measured = meta.calibration and Calibration(**meta.calibration)
-        return [_answer(hits, measured or None) for hits in found]
+        measured = Calibration.of(meta.calibration)
+        return [_answer(hits, measured) for hits in found]
 
     def calibrate(self, false_match_rate: float = 0.01) -> Calibration:
         """Measure from which score on a person counts as known; see `calibration.py`."""

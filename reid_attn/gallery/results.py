@@ -1,7 +1,7 @@
 """What a gallery answers: hits, the decision on the person searched for, and figures."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -50,7 +50,7 @@ class Calibration:
     """From which score on a person counts as known, measured on the gallery's own vectors."""
 
     threshold: float
-    false_match_rate: float
+    wanted_rate: float
     """The share of unknown persons that was allowed to be accepted."""
     measured_rate: float
     """The share that was accepted among persons that the threshold was not chosen on."""
@@ -61,6 +61,15 @@ class Calibration:
     unknown_queries: int
     """On which the threshold was chosen."""
     generation: int
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any] | None) -> "Calibration | None":
+        """What a gallery keeps of a calibration; `None` as long as there was none."""
+        if not stored:
+            return None
+        # what was wanted used to be kept under a name that reads like a measurement
+        renamed = {"false_match_rate": "wanted_rate"}
+        return cls(**{renamed.get(name, name): value for name, value in stored.items()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -334,11 +334,16 @@ def test_the_decision_is_shown(reid, tmp_path, monkeypatch):
         gallery.add_vectors(vectors, persons, cameras, persons, digests)
     output = reid("calibrate", folder, "--false-match-rate", 0.2)[1]
     assert "known from 0." in output
+    measured = told(reid("calibrate", folder, "--false-match-rate", 0.2, "--json"))
+    rates = measured["wanted_rate"], measured["measured_rate"]
+    assert rates[0] == 0.2 != rates[1]
     threshold = told(reid("stats", folder, "--json"))["threshold"]
     (query,) = told(reid("search", folder, "--row", 3, "--json"))["queries"]
     assert (query["known"], query["threshold"]) == (True, threshold)
+    assert (query["wanted_rate"], query["measured_rate"]) == rates
     output = reid("search", folder, "--row", 3)[1]
     assert "Somebody like this is in the gallery" in output
+    assert f"{rates[1]:.1%} of the unknown were accepted (wanted: 20.0%)" in output
     assert "a person decides" in output
     picture = tmp_path / "stranger.jpg"
     picture.write_bytes(b"stranger")

@@ -47,7 +47,7 @@ def test_it_is_what_the_evaluation_measures(people):
     with Gallery.open(people) as gallery:
         found = gallery.calibrate(0.1)
     assert found.threshold == pytest.approx(expected.threshold, abs=1e-6)
-    assert found.measured_rate == expected.false_match_rate
+    assert (found.wanted_rate, found.measured_rate) == (0.1, expected.false_match_rate)
     assert found.detection_rate == expected.detection_identification_rate
     assert (found.gallery, found.unknown_queries) == (
         expected.gallery,
@@ -69,6 +69,15 @@ def test_it_is_kept_and_decides(people):
         answers = gallery.search_all(list(strangers), 1)
         assert sum(bool(answer.known) for answer in answers) <= 8
         assert all(a.known == (a[0].score >= measured.threshold) for a in answers)
+
+
+def test_a_calibration_under_its_former_name_is_read(people):
+    with Gallery.open(people) as gallery:
+        measured = gallery.calibrate(0.05)
+        stored = {**gallery.store.meta().calibration}
+        stored["false_match_rate"] = stored.pop("wanted_rate")
+        gallery.store.annotate("calibrate", calibration=stored)
+        assert gallery.search(1).calibration == measured
 
 
 def test_nothing_to_search_is_not_known(people):

@@ -20,7 +20,8 @@ def told(name: str, answer: "Answer") -> dict[str, Any]:
         "query": name.encode(errors="surrogateescape").decode(errors="replace"),
         "known": answer.known,
         "threshold": measured and measured.threshold,
-        "false_match_rate": measured and measured.false_match_rate,
+        "wanted_rate": measured and measured.wanted_rate,
+        "measured_rate": measured and measured.measured_rate,
         "hits": hits,
     }
 
@@ -51,7 +52,8 @@ def _decision(answer: "Answer") -> str:
     best = "nothing was searched" if answer.best is None else f"the best score is {answer.best:.4f}"
     verdict = "Somebody like this is in the gallery" if answer.known else "Not in the gallery"
     return (
-        f"{verdict}: {best}, the threshold {measured.threshold:.4f}, at which "
-        f"{measured.false_match_rate:.1%} of unknown persons were accepted among "
-        f"{measured.gallery:,} pictures. A likeness, not an identification: a person decides."
+        f"{verdict}: {best}, the threshold {measured.threshold:.4f}. At that, on other "
+        f"persons, {measured.measured_rate:.1%} of the unknown were accepted (wanted: "
+        f"{measured.wanted_rate:.1%}), among {measured.gallery:,} pictures. A likeness, not an "
+        "identification: a person decides."
     )

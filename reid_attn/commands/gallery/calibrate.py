@@ -33,7 +33,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     sentence = (
         f"{arguments.folder}: known from {found.threshold:.4f} on. On other persons, "
         f"{found.measured_rate:.1%} of the unknown were accepted (wanted: "
-        f"{found.false_match_rate:.1%}) and {found.detection_rate:.1%} of the known were accepted "
+        f"{found.wanted_rate:.1%}) and {found.detection_rate:.1%} of the known were accepted "
         f"and rightly named, among {found.gallery:,} pictures; measured with "
         f"{found.unknown_queries:,} queries"
     )
