@@ -126,6 +126,13 @@ def fault(path: Path) -> str:
     return _fault_of_length(status.st_size) if S_ISREG(status.st_mode) else "is not a file"
 
 
+def pictures_at(place: Path) -> list[Path]:
+    """The one file that `place` is, or all pictures below it; `DataError` where there is none."""
+    if not place.exists():
+        raise DataError(f"there is no file or folder {place}: check the path")
+    return find(place) if place.is_dir() else [place]
+
+
 def find(folder: Path) -> list[Path]:
     """All pictures below `folder`, sorted by path; links are followed, each folder once."""
     if not folder.is_dir():

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from .. import storage
-from ..data.images import find
+from ..data.images import pictures_at
 from ..data.market1501 import DISTRACTOR, JUNK, parse_name
 from ..errors import DataError, MismatchError, UsageError
 from ..features import Embedder, Features
@@ -72,7 +72,7 @@ def embed_pictures(
     Persons and cameras come from the names when all of them follow Market-1501; `-1` is then
     dropped, as in the data set. Else they are unknown.
     """
-    paths = [place] if place.is_file() else find(place)
+    paths = pictures_at(place)
     if not paths:
         raise DataError(f"there is no picture at {place}: name a JPEG or PNG file or a folder")
     parsed = [parse_name(path.name) for path in paths]

@@ -110,8 +110,10 @@ def test_a_person_by_name(reid, people, tmp_path):
         (["add", "{people}", "{pictures}", "--person", "anna"], 2, "go together"),
         (["add", "{people}", "{pictures}", "--camera", "1"], 2, "go together"),
         (["add", "{people}", "{people}"], 3, "there is no picture"),
-        (["add", "{people}", "{pictures}/anna.jpg"], 3, "no name like 0002_c1s1"),
-        (["add", "{people}", "{pictures}/0001_c1s1_9.jpg"], 3, "cannot be read (No such file"),
+        (["add", "{people}", "{pictures}/0001_c1s1_9.jpg"], 3, "there is no file or folder"),
+        (["add", "{people}", "nope_dir"], 3, "error: there is no file or folder nope_dir: check"),
+        (["search", "{people}", "nope.jpg"], 3, "error: there is no file or folder nope.jpg: ch"),
+        (["identify", "{people}", "nope.jpg"], 3, "there is no file or folder nope.jpg: check"),
         (["add", "{people}", "{pictures}", "--run", "runs/b"], 5, "made by the model"),
         (["search", "{people}", "{pictures}/0001_c1s1_1.jpg"], 2, "is empty"),
         (["search", "{people}", "{pictures}/0001_c1s1_1.jpg", "-k", "0"], 2, "at least 1"),
@@ -123,6 +125,17 @@ def test_refusals(reid, people, pictures, arguments, code, sentence):
     found, _, problems = reid(*(argument.format(**places) for argument in arguments))
     assert found == code
     assert sentence in problems
+
+
+def test_pictures_in_a_folder_for_each_person_are_sent_to_a_table(reid, people, tmp_path):
+    for name in ("anna", "bert"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "x.jpg").write_bytes(name.encode())
+    for action in ("add", "identify"):
+        code, _, problems = reid(action, people, tmp_path / "photos")
+        assert (code, "2 of 2 pictures have no name like 0002_c1s1" in problems) == (3, True)
+        assert "the same for all of them, or list each" in problems
+        assert "--tracks FILE.csv" in problems
 
 
 def test_a_gallery_without_a_run_asks_for_one(reid, tmp_path, pictures):
@@ -367,7 +380,7 @@ def test_the_decision_is_shown(reid, tmp_path, monkeypatch):
         (["search", "{people}", "--row", "1", "--one-person"], 2, "joins pictures, and no rows"),
         (["search", "{people}", "a.jpg", "--where", "colour"], 2, "write KEY=VALUE"),
         (["search", "{people}", "a.jpg", "--since", "noon"], 3, "'noon' is not a moment"),
-        (["search", "{people}", "a.jpg", "--other-cameras-only"], 3, "use --not-camera N"),
+        (["search", "{people}", "{people}/../a.jpg", "--other-cameras-only"], 3, "--not-camera N"),
         (["search", "{people}", "--row", "9"], 2, "row 9 is not in the gallery"),
         (["create", "{people}", "--run", "r", "--keep-days", "x"], 2, "--keep-days is 'x'"),
         (["forget", "{people}", "anna"], 2, "no person 'anna'"),
@@ -378,6 +391,7 @@ def test_the_decision_is_shown(reid, tmp_path, monkeypatch):
     ],
 )
 def test_more_refusals(reid, people, pictures, arguments, code, sentence):
+    (people.parent / "a.jpg").write_bytes(b"a")
     places = {"people": people, "pictures": pictures}
     found, _, problems = reid(*(argument.format(**places) for argument in arguments))
     assert (found, sentence in problems) == (code, True), problems

@@ -170,8 +170,12 @@ def test_reembed(reid, people, tmp_path, monkeypatch):
     [
         (["identify", "{people}"], 2, "no threshold of"),
         (["identify", "{people}", "x.jpg", "--tracks", "x.csv"], 2, "in the table"),
-        (["identify", "{people}", "x.jpg"], 3, "say which camera it was with --camera"),
-        (["identify", "{people}", "a.jpg", "--camera", "1", "--run", "b"], 5, "made by the model"),
+        (["identify", "{people}", "{people}/../x.jpg"], 3, "say which camera it was with --camera"),
+        (
+            ["identify", "{people}", "{people}/../x.jpg", "--camera", "1", "--run", "b"],
+            5,
+            "made by",
+        ),
         (["link", "{people}"], 2, "no threshold of"),
         (["link", "{people}", "--since", "noon"], 3, "'noon' is not a moment"),
         (["merge", "{people}", "anna", "berd"], 2, "did you mean 'bert'"),
@@ -184,6 +188,7 @@ def test_reembed(reid, people, tmp_path, monkeypatch):
     ],
 )
 def test_refusals(reid, people, arguments, code, sentence):
+    (people.parent / "x.jpg").write_bytes(b"c")
     found, _, problems = reid(*(argument.format(people=people) for argument in arguments))
     assert (found, sentence in problems) == (code, True), problems
 

@@ -10,7 +10,15 @@ import pytest
 from PIL import Image, ImageOps
 
 from reid_attn.data import images
-from reid_attn.data.images import Pixels, decode, encode_jpeg, find, preprocessing, resize
+from reid_attn.data.images import (
+    Pixels,
+    decode,
+    encode_jpeg,
+    find,
+    pictures_at,
+    preprocessing,
+    resize,
+)
 from reid_attn.errors import DataError
 from reid_attn.settings import DataSettings
 
@@ -216,6 +224,14 @@ def test_finding_pictures(tmp_path: Path) -> None:
     (tmp_path / "linked").symlink_to(tmp_path / "a")
     expected = ["-rf.jpg", "a/z.png", "a/é\n.jpeg", "b.JPG"]
     assert find(tmp_path) == [tmp_path / name for name in expected]
+
+
+def test_a_place_is_a_picture_or_a_folder_of_them(tmp_path: Path) -> None:
+    picture = tmp_path / "a.jpg"
+    picture.touch()
+    assert pictures_at(picture) == pictures_at(tmp_path) == [picture]
+    with pytest.raises(DataError, match=r"there is no file or folder .*none: check the path"):
+        pictures_at(tmp_path / "none")
 
 
 def test_finding_needs_a_folder(tmp_path: Path) -> None:

@@ -8,11 +8,9 @@ from ...errors import DataError
 
 def pictures_below(sources: Sequence[Path]) -> list[Path]:
     """The pictures below the sources."""
-    from ...data.images import find
+    from ...data.images import pictures_at
 
-    pictures = [
-        picture for source in sources for picture in (find(source) if source.is_dir() else [source])
-    ]
+    pictures = [picture for source in sources for picture in pictures_at(source)]
     if not pictures:
         raise DataError(f"there is no picture in {sources[0]}: check the path")
     return pictures
@@ -27,7 +25,8 @@ def by_name(pictures: Sequence[Path], otherwise: str) -> list[tuple[Path, str, i
     if unnamed:
         raise DataError(
             f"{len(unnamed)} of {len(pictures)} pictures have no name like "
-            f"0002_c1s1_000451_03.jpg, such as {unnamed[0]}: say {otherwise}"
+            f"0002_c1s1_000451_03.jpg, such as {unnamed[0]}: say {otherwise}, the same "
+            "for all of them, or list each with its own in a table (--tracks FILE.csv)"
         )
     known = [(p, name) for p, name in parsed if name is not None and name[0] != JUNK]
     return [(picture, f"{person:04d}", camera) for picture, (person, camera) in known]
