@@ -4,6 +4,7 @@ Every class carries the exit code that the command line returns for it.
 """
 
 import difflib
+import os
 from collections.abc import Iterable
 
 
@@ -64,6 +65,18 @@ class Interrupted(ReidError):
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal
+
+
+def refuse_single(**lists: object) -> None:
+    """`UsageError` for a text, path or content where a list belongs: it would go letter by letter.
+
+    The lists are given under their names.
+    """
+    for name, values in lists.items():
+        if isinstance(values, str | bytes | os.PathLike):
+            raise UsageError(
+                f"{name} is a single {type(values).__name__}: give a list, even of one"
+            )
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -1,9 +1,18 @@
 """The family of errors: exit codes, and what their sentences say."""
 
+from pathlib import Path
+
 import pytest
 
 from reid_attn import errors
-from reid_attn.errors import Interrupted, MissingExtra, ReidError, nearest
+from reid_attn.errors import (
+    Interrupted,
+    MissingExtra,
+    ReidError,
+    UsageError,
+    nearest,
+    refuse_single,
+)
 
 CODES = {
     "ReidError": 1,
@@ -40,6 +49,13 @@ def test_an_interruption_exits_as_its_signal_does(signal: int, code: int) -> Non
 def test_a_missing_extra_names_the_command_that_helps() -> None:
     expected = "faiss is not installed: install the extra with pip install 'reid-attn[cpu]'"
     assert str(MissingExtra("faiss", "cpu")) == expected
+
+
+@pytest.mark.parametrize("single", ["a.jpg", b"content", Path("a.jpg"), ""])
+def test_a_text_is_no_list(single: object) -> None:
+    refuse_single(persons=["anna"], cameras=None, rows=[])
+    with pytest.raises(UsageError, match=r"^pictures is a single .*: give a list, even of one$"):
+        refuse_single(persons=["anna"], pictures=single)
 
 
 @pytest.mark.parametrize(

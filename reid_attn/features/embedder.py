@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
+from ..errors import UsageError, refuse_single
 from ..models import fingerprint, load_trained
 from ..models.hardware import choose_device
 from ..neighbours import unit_rows
@@ -38,8 +38,9 @@ class Embedder:
     ) -> NDArray[np.float32]:
         """(N, D) float32, unit length, of files or of their contents.
 
-        DataError for an unreadable picture or a zero feature.
+        DataError for an unreadable picture or a zero feature; UsageError for no list.
         """
+        refuse_single(pictures=pictures)
         sources = [p if isinstance(p, bytes) else Path(p) for p in pictures]
         if not sources:
             return np.empty((0, self.dimension), np.float32)

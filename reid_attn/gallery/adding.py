@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence, Sized
 
-from ..errors import UsageError
+from ..errors import UsageError, refuse_single
 from . import pictures
 from .contract import Embedder, Store, Vectors
 from .filters import Moment, seconds
@@ -13,10 +13,10 @@ from .record import (
     Attributes,
     Entry,
     attributes_text,
-    camera_number,
     person_name,
     source_digest,
     source_name,
+    stored_camera,
     track_number,
 )
 from .sightings import Sighting
@@ -79,7 +79,7 @@ def vector_entries(
     return [
         Entry(
             person="" if person is None else person_name(person),
-            camera=camera_number(cameras[place]),
+            camera=stored_camera(cameras[place]),
             time=seconds(times[place]),
             track=track_number(tracks[place]),
             source=source_name(sources[place]),
@@ -92,7 +92,8 @@ def vector_entries(
 
 
 def check_lengths(pictures: int, **columns: Sized) -> None:
-    """`UsageError` for a column that has not one value for each picture."""
+    """`UsageError` for a column that has not one value for each picture, or is no list."""
+    refuse_single(**columns)
     for name, column in columns.items():
         if len(column) != pictures:
             raise UsageError(

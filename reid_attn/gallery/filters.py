@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from ..errors import DataError
+from ..errors import DataError, refuse_single
 from .record import Attributes, attributes_text, camera_number, person_name
 
 Moment = float | str | datetime
@@ -51,6 +51,7 @@ def where(
     persons: Iterable[str] | None = None,
 ) -> Where:
     """A filter for rows that have not expired: `where(cameras=[1, 2], since="2026-05-01")`."""
+    refuse_single(persons=persons)
     return Where(
         cameras=None if cameras is None else frozenset(map(camera_number, cameras)),
         other_cameras_than=frozenset(map(camera_number, other_cameras_than)),

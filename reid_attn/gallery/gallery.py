@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from ..errors import DamagedError, MismatchError, UsageError
+from ..errors import DamagedError, MismatchError, UsageError, refuse_single
 from . import adding, calibration, corrections, identifying, linking, places, privacy, reembedding
 from .adding import check_lengths
 from .audit import ACKNOWLEDGE, acknowledged
@@ -62,12 +62,12 @@ class Gallery:
         `until`. With `pictures` a thumbnail of each is kept. `UsageError` when there is a gallery
         already.
         """
-        if dimension < 1 or (keep_days is not None and keep_days < 1):
-            raise UsageError("a gallery needs a dimension, and keep_days if given, of at least 1")
-        if keep_days is not None and keep_days > MOST_DAYS:
+        if dimension < 1:
+            raise UsageError(f"a gallery needs a dimension of at least 1, not {dimension}")
+        if keep_days is not None and not 1 <= keep_days <= MOST_DAYS:
             raise UsageError(
-                f"pictures cannot be kept for {keep_days:,} days: give at most {MOST_DAYS:,}, or "
-                "none for no limit"
+                f"pictures cannot be kept for {keep_days:,} days: give 1 to {MOST_DAYS:,}, or no "
+                "limit (None; --keep-days forever)"
             )
         end = seconds(until)
         if end is not None and not 0 <= end <= LAST_MOMENT:
@@ -130,6 +130,7 @@ class Gallery:
         progress: Progress = silent,
     ) -> int:
         """Embed and store pictures; returns how many were new. See `add_sightings`."""
+        refuse_single(pictures=pictures)
         check_lengths(len(pictures), persons=persons, cameras=cameras)
         return self.add_sightings(
             [
@@ -211,6 +212,7 @@ class Gallery:
         rerank: bool = False,
     ) -> list[Answer]:
         """As `search` for each query, with `other_cameras_than` one camera for each."""
+        refuse_single(queries=queries)
         if k < 1:
             raise UsageError(f"k is {k}: ask for at least 1 hit")
         meta = self.store.meta()

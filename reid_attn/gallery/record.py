@@ -168,6 +168,17 @@ def camera_number(camera: SupportsIndex) -> int:
     return number
 
 
+def stored_camera(camera: SupportsIndex) -> int:
+    """The camera of a picture on its way in; `DataError` for a negative number, which means none.
+
+    Filters take one (`camera_number`): earlier versions let it in.
+    """
+    number = camera_number(camera)
+    if number < 0:
+        raise DataError(f"the camera {number} cannot be stored: cameras are numbered from 0 on")
+    return number
+
+
 def attributes_text(attributes: Attributes | None) -> str:
     """A JSON object with sorted keys; `DataError` for anything else."""
     try:

@@ -15,8 +15,8 @@ from .record import (
     Attributes,
     attribute_value,
     attributes_text,
-    camera_number,
     person_name,
+    stored_camera,
     track_number,
 )
 
@@ -48,7 +48,7 @@ class Sighting:
             raise DataError(f"the name {self.name!r} is of no person: give the person's key too")
         return Sighting(
             picture=Path(self.picture),
-            camera=camera_number(self.camera),
+            camera=stored_camera(self.camera),
             person=None if self.person is None else person_name(self.person),
             name=person_name(self.name) if self.name else "",
             time=seconds(self.time),

@@ -8,7 +8,7 @@ import torch
 
 from reid_attn.data import load
 from reid_attn.data.images import find
-from reid_attn.errors import DataError
+from reid_attn.errors import DataError, UsageError
 from reid_attn.features import Embedder, extract
 from reid_attn.features.baselines import histograms, untrained
 from reid_attn.models import load_trained
@@ -85,6 +85,12 @@ def test_an_unreadable_picture_is_named(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
     with pytest.raises(DataError, match=r"broken\.jpg"):
         Embedder(trained)([tmp_path / "broken.jpg"])
+
+
+def test_a_path_is_not_taken_letter_by_letter() -> None:
+    embedder = object.__new__(Embedder)  # it is refused before a network is needed
+    with pytest.raises(UsageError, match=r"^pictures is a single str: give a list"):
+        embedder("a.jpg")
 
 
 def test_baselines_rank_the_same_pictures(tiny: Settings) -> None:

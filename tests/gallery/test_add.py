@@ -14,7 +14,7 @@ from reid_attn.errors import DataError, UsageError
 from reid_attn.gallery import Gallery, where
 from reid_attn.gallery import pictures as pictures_room
 from reid_attn.gallery.local import records
-from reid_attn.gallery.sightings import Sighting
+from reid_attn.gallery.sightings import Sighting, read_tracks
 
 DIMENSION = 8
 
@@ -151,6 +151,23 @@ def test_every_column_must_be_of_one_length(folder, embedder, pictures):
             gallery.add_vectors(np.ones((2, 8)), ["a"] * 2, [1] * 2, ["a"] * 3, [bytes(32)] * 2)
 
 
+@pytest.mark.parametrize(
+    ("name", "act"),
+    [
+        ("pictures", lambda g: g.add("b.jpg", persons=["b"], cameras=[1])),
+        ("persons", lambda g: g.add(["b.jpg"], persons="b", cameras=[1])),
+        ("sources", lambda g: g.add_vectors(np.ones((1, 8)), ["a"], [1], "a", [bytes(32)])),
+        ("queries", lambda g: g.search_all("b.jpg")),
+        ("persons", lambda _: where(persons="anna")),
+    ],
+)
+def test_a_text_is_not_taken_letter_by_letter(folder, embedder, name, act):
+    with Gallery.open(folder, embedder) as gallery:
+        with pytest.raises(UsageError, match=f"^{name} is a single str: give a list"):
+            act(gallery)
+        assert len(gallery) == 0
+
+
 @settings(max_examples=4, deadline=None, derandomize=True)
 @given(
     names=st.lists(
@@ -195,6 +212,21 @@ def test_any_file_name_comes_back(folder, embedder, tmp_path, name):
     with Gallery.open(folder, embedder) as gallery:
         gallery.add([picture], ["anna"], [1])
         assert os.fsencode(gallery.search(picture, 1)[0].source) == os.fsencode(picture)
+
+
+def test_a_negative_camera_is_none(folder, embedder, pictures, tmp_path):
+    sentence = "the camera -1 cannot be stored: cameras are numbered from 0 on"
+    with Gallery.open(folder, embedder) as gallery:
+        with pytest.raises(DataError, match=f"^{sentence}$"):
+            add_one(gallery, camera=-1)
+        with pytest.raises(DataError, match=f"^{sentence}$"):
+            gallery.add(pictures, ["a"] * 6, [0, 1, 2, -1, 3, 4])
+        (tmp_path / "tracks.csv").write_text("path,camera\n0.jpg,1\n1.jpg,-1\n")
+        with pytest.raises(DataError, match=f"line 3: {sentence}"):
+            read_tracks(tmp_path / "tracks.csv")
+        assert add_one(gallery, camera=0) == 1
+        (row,) = gallery.rows(where(other_cameras_than=[-1]))  # which earlier versions let in
+        assert row.camera == 0
 
 
 @pytest.mark.parametrize("camera", [2**63, -(2**63) - 1, 1.5, "1"])
