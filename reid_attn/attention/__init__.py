@@ -24,8 +24,12 @@ def names() -> list[str]:
 
 def block_class(name: str) -> type[Block]:
     """The one public `Block` of the file `name`; `UsageError` when there is no such block."""
-    if name not in names():
-        raise UsageError(f"there is no attention block '{name}'{nearest(name, names())}")
+    known = names()
+    if name not in known:
+        raise UsageError(
+            f"there is no attention block '{name}'{nearest(name, known)}: "
+            f"use one of {', '.join(known)}"
+        )
     module = importlib.import_module(f"{__name__}.{name}")
     classes = [
         member

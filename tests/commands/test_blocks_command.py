@@ -48,6 +48,15 @@ def test_a_block_that_cannot_stand_has_a_dash_and_a_note(
     assert "–" in next(line for line in text.splitlines() if "stage 3 replace" in line)
 
 
+def test_an_unknown_block_is_told_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["blocks", "--names", "rga,nope"]) == 2
+    error = capsys.readouterr().err
+    listed = ", ".join(attention.names())
+    assert error == f"error: there is no attention block 'nope': use one of {listed}\n"
+    assert main(["blocks", "--names", "rgaa"]) == 2
+    assert "no attention block 'rgaa' (did you mean 'rga'?): use one" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("size", ["256", "256x", "axb", "16x128", "256x128x3", "99999x128", "-1x9"])
 def test_a_wrong_size_is_one_sentence(size: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["blocks", f"--size={size}"]) == 2

@@ -256,6 +256,7 @@ def test_a_receipt_of_milvus_is_told_too(reid, tmp_path, pictures, monkeypatch):
     assert (code, "2 rows deleted, of which 0 are found now" in output) == (0, True), problems
     assert "which proves nothing. Not reached:\n  bytes of the deleted rows" in output
     assert told(reid("expire", place, "--json"))["rows"] == []
+    assert f"{place}: nothing had expired; compaction: " in reid("expire", place)[1]
 
 
 def test_lost_lines_of_the_log_can_be_acknowledged(reid, people, tmp_path):
@@ -282,6 +283,38 @@ def test_sentences_say_what_was_done(reid, people, pictures, tmp_path):
     assert "Nothing was searched" not in output
     output = reid("search", people, pictures / NAMES[1], "--camera", 9)[1]
     assert "Nothing was searched: no other picture fulfils the filters" in output
+
+
+def test_nothing_expired_is_told_as_that(reid, people, pictures):
+    reid("add", people, pictures)
+    reid("remove", people, 1)
+    code, output, _ = reid("expire", people)
+    sentence = "nothing had expired; its file was written anew, without what was deleted before"
+    assert (code, output) == (0, f"{people}: {sentence}\n")
+
+
+def test_an_interrupted_add_says_that_it_goes_on(reid, people, pictures, monkeypatch):
+    monkeypatch.setattr("reid_attn.gallery.adding.PART", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeEmbedder, "__call__", stopping_at_the_third(FakeEmbedder.__call__))
+        code, _, problems = reid("add", people, pictures)
+    assert code == 130
+    assert "stopped; what was added is kept (2 pictures at a time)" in problems
+    assert "the same command again goes on" in problems
+    assert "2 pictures added, 2 were there already, 4 in all" in reid("add", people, pictures)[1]
+
+
+def stopping_at_the_third(embed):
+    """`embed` for two pictures, and Ctrl-C at the next."""
+    seen = []
+
+    def call(self, pictures):
+        seen.extend(pictures)
+        if len(seen) > 2:
+            raise KeyboardInterrupt
+        return embed(self, pictures)
+
+    return call
 
 
 def test_an_export_holds_everything(reid, people, pictures, tmp_path):
@@ -383,6 +416,12 @@ def test_the_decision_is_shown(reid, tmp_path, monkeypatch):
         (["search", "{people}", "{people}/../a.jpg", "--other-cameras-only"], 3, "--not-camera N"),
         (["search", "{people}", "--row", "9"], 2, "row 9 is not in the gallery"),
         (["create", "{people}", "--run", "r", "--keep-days", "x"], 2, "--keep-days is 'x'"),
+        (["create", "{people}", "--run", "r", "--keep-days", "0"], 2, "kept for 0 days: give 1"),
+        (
+            ["add", "{people}", "{pictures}", "--person", "a", "--camera", "-1"],
+            3,
+            "the camera -1 cannot",
+        ),
         (["forget", "{people}", "anna"], 2, "no person 'anna'"),
         (["export", "{people}", "anna", "-o", "{pictures}"], 2, "exists already"),
         (["backup", "{people}", "{pictures}"], 2, "exists already"),

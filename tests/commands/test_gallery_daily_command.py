@@ -124,9 +124,22 @@ def test_link(reid, people):
     output = reid("link", people, "--threshold", 0.8)[1]
     assert "2 tracks would be linked to 1 persons; --apply does it" in output
     assert persons(people)[4:] == ["", ""]
-    assert "0 tracks" in reid("link", people, "--threshold", 0.8, "--camera", 2)[1]
+    output = reid("link", people, "--threshold", 0.8, "--camera", 2)[1]
+    assert "0 tracks would be linked to 0 persons\n" in output
     assert "were linked" in reid("link", people, "--threshold", 0.8, "--apply")[1]
     assert persons(people)[4:] == ["p-000005-2", "p-000005-2"]
+
+
+def test_without_tracks_of_nobody_known_it_says_where_they_come_from(reid, people):
+    with Gallery.open(people) as gallery:
+        gallery.remove([4, 5, 6])
+    for words in (["identify"], ["identify", "--dry-run"], ["link"], ["link", "--apply"]):
+        action, *options = words
+        code, output, _ = reid(action, people, "--threshold", 0.8, *options)
+        assert (code, "0 tracks" in output) == (0, False)
+        assert f"{people}: no track of nobody known was found" in output
+        assert "'gallery add --tracks FILE.csv'" in output
+        assert told(reid(action, people, "--threshold", 0.8, "--json", *options))
 
 
 def test_corrections(reid, people):

@@ -1,10 +1,11 @@
 """`gallery add`: pictures, folders of them, or a tracker's table."""
 
 import argparse
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import UsageError
+from ...errors import Interrupted, UsageError
 from .._arguments import Subparsers
 from ._shared import add_action, add_model, opened, progress, show
 from ._sources import by_name, pictures_below
@@ -46,9 +47,18 @@ def add_actions(actions: Subparsers) -> None:
 
 
 def _add(arguments: argparse.Namespace) -> None:
+    from ...gallery.adding import PART
+
     sightings = _sightings(arguments)
     with opened(arguments) as gallery, progress(len(sightings)) as advance:
-        added = gallery.add_sightings(sightings, advance)
+        try:
+            added = gallery.add_sightings(sightings, advance)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"stopped; what was added is kept ({PART:,} pictures at a time), and the same "
+                "command again goes on",
+                signal.SIGINT,
+            ) from None
         total = len(gallery)
     there = len(sightings) - added
     sentence = (

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from ...gallery.identifying import Identity
     from ...gallery.linking import Group
     from ...gallery.tracks import Track
+
+_NOBODY = (
+    "no track of nobody known was found. Such tracks come with 'gallery add --tracks FILE.csv', "
+    "from lines without a person, or as new pictures given to 'gallery identify'"
+)
 
 
 def add_actions(actions: Subparsers) -> None:
@@ -94,14 +100,19 @@ def _identify(arguments: argparse.Namespace) -> None:
     if not arguments.json:
         rows = ((*_track(i.track), _who(i), _score(i.score)) for i in found)
         _print_table(("camera", "track", "pictures", "person", "score"), rows)
+    sentence = _named(found, arguments.dry_run) if found else _NOBODY
+    result = {"identities": [_told(i) for i in found]}
+    show(arguments, result, f"{arguments.folder}: {sentence}")
+
+
+def _named(found: "Sequence[Identity]", dry_run: bool) -> str:
     new = len({identity.person for identity in found if identity.new})
     known = sum(not identity.new for identity in found)
-    sentence = (
-        f"{arguments.folder}: {len(found)} tracks {_done(not arguments.dry_run)} named, {known} of "
-        f"them as somebody known and {len(found) - known} as {new} new persons. A likeness, not an "
-        "identification: a person decides."
+    return (
+        f"{len(found)} tracks {_done(not dry_run)} named, {known} of them as somebody known and "
+        f"{len(found) - known} as {new} new persons. A likeness, not an identification: a person "
+        "decides."
     )
-    show(arguments, {"identities": [_told(i) for i in found]}, sentence)
 
 
 def _sightings(arguments: argparse.Namespace) -> "list[Sighting] | None":
@@ -133,6 +144,7 @@ def _link(arguments: argparse.Namespace) -> None:
             once_per_camera=arguments.once_per_camera,
             apply=arguments.apply,
         )
+        unknown = groups or gallery.rows(replace(meant, persons=frozenset([""])))
     if not arguments.json:
         rows = (
             (group.person, *_track(track), _score(group.likeness), _score(group.weakest))
@@ -141,12 +153,15 @@ def _link(arguments: argparse.Namespace) -> None:
         )
         columns = ("person", "camera", "track", "pictures", "likeness", "weakest")
         _print_table(columns, rows)
+    sentence = _linked(groups, arguments.apply) if unknown else _NOBODY
+    result = {"applied": arguments.apply, "groups": [_group(g) for g in groups]}
+    show(arguments, result, f"{arguments.folder}: {sentence}")
+
+
+def _linked(groups: "Sequence[Group]", applied: bool) -> str:
     tracks = sum(len(group.tracks) for group in groups)
-    sentence = (
-        f"{arguments.folder}: {tracks} tracks {_done(arguments.apply)} linked to {len(groups)} "
-        "persons" + ("" if arguments.apply else "; --apply does it")
-    )
-    show(arguments, {"applied": arguments.apply, "groups": [_group(g) for g in groups]}, sentence)
+    sentence = f"{tracks} tracks {_done(applied)} linked to {len(groups)} persons"
+    return sentence if applied or not groups else f"{sentence}; --apply does it"
 
 
 def _done(done: bool) -> str:

@@ -81,6 +81,9 @@ def _expire(arguments: argparse.Namespace) -> None:
 
 
 def _tell(arguments: argparse.Namespace, receipt: dict[str, Any]) -> None:
+    if not receipt["rows"]:  # the files were cleaned all the same: an erasure may be unfinished
+        show(arguments, receipt, f"{arguments.folder}: nothing had expired; {_cleaned(receipt)}")
+        return
     things = "".join(f"\n  {thing}" for thing in receipt["not_reached"])
     sentence = (
         f"{arguments.folder}: {len(receipt['rows'])} rows {_proof(receipt)}. Not reached:{things}"
@@ -99,6 +102,13 @@ def _proof(receipt: dict[str, Any]) -> str:
         f"erased; none of their {receipt['pieces']:,} pieces is in the "
         f"{receipt['bytes_scanned']:,} bytes of the gallery"
     )
+
+
+def _cleaned(receipt: dict[str, Any]) -> str:
+    """What was done to what others have deleted before."""
+    if "compaction" in receipt:
+        return f"compaction: {receipt['compaction']}, which proves nothing"
+    return "its file was written anew, without what was deleted before"
 
 
 def _export(arguments: argparse.Namespace) -> None:
