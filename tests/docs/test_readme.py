@@ -12,6 +12,7 @@ from reid_attn import __version__
 from reid_attn.commands import COMMANDS, _parse
 from reid_attn.data.synthetic import _plan
 from reid_attn.errors import UsageError
+from reid_attn.gallery.gallery import KEEP_DAYS
 from reid_attn.settings import load
 
 ROOT = Path(__file__).parents[2]
@@ -159,3 +160,8 @@ def test_configuration(path: Path) -> None:
 
 def test_changelog_knows_the_version() -> None:
     assert f"\n## {__version__} " in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_readme_tells_how_long_a_gallery_keeps() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert f"A picture is found for {KEEP_DAYS} days and no longer" in text
