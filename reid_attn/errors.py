@@ -5,7 +5,11 @@ Every class carries the exit code that the command line returns for it.
 
 import difflib
 import os
+import signal
 from collections.abc import Iterable
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that ask a process to end."""
 
 
 class ReidError(Exception):

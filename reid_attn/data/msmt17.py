@@ -66,7 +66,7 @@ def locate(root: Path) -> Path:
 
 def parse_line(line: str) -> tuple[str, int, int] | None:
     """(path, person, camera) of a line, or `None` when it does not follow the rule."""
-    match = _LINE.fullmatch(line)
+    match = _LINE.fullmatch(line.rstrip())
     return (match[1], int(match[3]), int(match[2])) if match else None
 
 
@@ -89,6 +89,7 @@ class _Lists:
             (f"{name}, line {number}", line)
             for name in names
             for number, line in enumerate(self._lines(name), 1)
+            if line.strip()
         ]
         pictures = (self._picture(inside, place, line) for place, line in lines)
         return [picture for picture in pictures if picture]

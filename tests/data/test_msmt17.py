@@ -115,6 +115,13 @@ def test_a_written_line_is_read_back(person: int, camera: int, rest: str) -> Non
     assert msmt17.parse_line(f"{path} {person}") == (path, person, camera)
 
 
+def test_white_space_at_an_end_is_passed_over(tmp_path: Path) -> None:
+    plain = data.load(f"msmt17:{write(tmp_path)}")
+    for path in tmp_path.glob("list_*.txt"):
+        path.write_text(path.read_text().replace("\n", " \t\r\n") + "\n \n")
+    assert data.load(f"msmt17:{tmp_path}") == plain
+
+
 @given(st.text())
 def test_no_line_leaves_the_folder(line: str) -> None:
     parsed = msmt17.parse_line(line)

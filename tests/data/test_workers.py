@@ -1,5 +1,8 @@
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -8,7 +11,7 @@ import torch
 
 from reid_attn.data import workers
 from reid_attn.data.workers import in_order
-from reid_attn.errors import DataError, ReidError
+from reid_attn.errors import ENDING, DataError, ReidError
 
 
 def die(_: int) -> None:
@@ -47,6 +50,28 @@ def test_a_lost_worker_ends_the_work(
     monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
     with pytest.raises(ReidError, match=r"a decoding worker stopped .* lower data\.workers"):
         list(in_order(fault, range(3), 1))
+    assert not multiprocessing.active_children()
+
+
+def test_work_that_somebody_holds_does_not_keep_the_process_from_ending() -> None:
+    program = (
+        "from reid_attn.data.workers import in_order\n"
+        "held = in_order(str, range(50), 2)\n"
+        "print(next(held))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"0\n", b"")
+
+
+def test_signals_to_the_whole_job_do_not_end_a_worker() -> None:
+    """As torchrun, a scheduler and a terminal send them."""
+    items = in_order(lambda step: step, range(40), 2)
+    found = [next(items)]
+    for child in multiprocessing.active_children():
+        for number in ENDING:
+            os.kill(child.pid or 0, number)
+    assert [*found, *items] == list(range(40))
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & set(ENDING)
 
 
 def test_an_error_of_the_program_is_not_taken_for_a_lost_worker() -> None:

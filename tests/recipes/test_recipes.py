@@ -108,9 +108,11 @@ def test_sbs_warms_up_over_2000_iterations_and_falls_as_a_cosine_from_epoch_30()
     assert at(2000) == at(5999) == pytest.approx(3.5e-4)
     middle = 7e-7 + (3.5e-4 - 7e-7) / 2
     assert at(9000) == pytest.approx(middle)
-    quarter = 7e-7 + (3.5e-4 - 7e-7) * (1 + math.cos(math.pi / 4)) / 2
-    assert at(7500) == pytest.approx(quarter)
-    assert at(11_999) == pytest.approx(7e-7, rel=0.01)
+    third = 7e-7 + (3.5e-4 - 7e-7) * (1 + math.cos(math.pi / 3)) / 2
+    assert at(8000) == pytest.approx(third)
+    assert {at(iteration) for iteration in range(8000, 8200)} == {at(8000)}, "it moves by epoch"
+    last = 7e-7 + (3.5e-4 - 7e-7) * (1 + math.cos(math.pi * 29 / 30)) / 2
+    assert at(11_999) == pytest.approx(last)
     assert settings.schedule.freeze_steps == 1000
 
 
