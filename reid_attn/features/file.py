@@ -9,7 +9,7 @@ also come from a `.mat` or `.pt` file of another system (`foreign.py`).
 import io
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .. import storage
 from ..data import Picture
+from ..data.matlab import refuse_missing
 from ..errors import DataError
 from ..evaluation import Metric, Ranking, evaluate
 from ..neighbours import unit_rows
@@ -28,6 +29,16 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 SUFFIX = ".npz"
+
+_NEEDED = ("features", "ids", "cams")
+_KNOWN = frozenset(
+    {f"{side}{part}" for side in ("", "query_", "gallery_") for part in (*_NEEDED, "names")}
+    | {"fingerprint"}
+)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_MOST_UNPACKED, _MOST_RATIO = 256_000_000, 20
+"""Bytes, or so many times those of the file, that its arrays may take. Packing makes float features
+smaller by a few times at most; labels and names shrink far more, but are small beside them."""
 
 
 @dataclass(frozen=True)
@@ -78,16 +89,15 @@ class FeatureSet:
 
 def load_set(path: Path) -> FeatureSet:
     """The queries and gallery of a features file; `DataError` says what is wrong with it."""
-    arrays = _read_any(path)
-    return FeatureSet(
-        _features(arrays, "query_", path), _features(arrays, "gallery_", path), str(path)
-    )
+    arrays, names = _read_any(path)
+    query = _features(arrays, names, "query_", path)
+    return FeatureSet(query, _features(arrays, names, "gallery_", path), str(path))
 
 
 def load(path: Path) -> Features:
     """A single list of features, or the gallery of a set."""
-    arrays = _read(path)
-    return _features(arrays, "" if "features" in arrays else "gallery_", path)
+    arrays, names = _read(path)
+    return _features(arrays, names, "" if "features" in arrays else "gallery_", path)
 
 
 def save_set(path: Path, features: FeatureSet) -> None:
@@ -100,17 +110,21 @@ def save(path: Path, features: Features) -> None:
     _write(path, _arrays(features, "") | {"fingerprint": np.array(features.fingerprint)})
 
 
-def _read_any(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a set under our names, whoever wrote the file."""
+def _read_any(path: Path) -> tuple[dict[str, NDArray[Any]], Collection[str]]:
+    """The arrays of a set under our names, whoever wrote the file, and the names in that file."""
     _need_file(path)
     kind = path.suffix.lower()
     if kind == SUFFIX:
         return _read(path)
     if kind == ".mat":
-        return read_mat(path)
-    if kind in (".pt", ".pth"):
-        return read_torch(path)
-    raise DataError(f"{path} is no features file: give one that ends in .npz, .mat or .pt (.pth)")
+        arrays = read_mat(path)
+    elif kind in (".pt", ".pth"):
+        arrays = read_torch(path)
+    else:
+        raise DataError(
+            f"{path} is no features file: give one that ends in .npz, .mat or .pt (.pth)"
+        )
+    return arrays, arrays.keys()
 
 
 def _need_file(path: Path) -> None:
@@ -118,8 +132,8 @@ def _need_file(path: Path) -> None:
         raise DataError(f"there is no features file {path}")
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an `.npz` file; its other members are left out."""
+def _read(path: Path) -> tuple[dict[str, NDArray[Any]], Collection[str]]:
+    """The arrays of an `.npz` file that belong to features, and the names of all its arrays."""
     _need_file(path)
     try:
         with path.open("rb") as file:
@@ -127,13 +141,32 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
                 raise ValueError("it is no archive, or is cut short")
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
-                members = (name for name in archive.zip.namelist() if name.endswith(".npy"))
-                return {name.removesuffix(".npy"): _array(archive[name]) for name in members}
+                suffix = ".npy"
+                members = {
+                    member.filename.removesuffix(suffix): member
+                    for member in archive.zip.infolist()
+                    if member.filename.endswith(suffix)
+                }
+                known = _KNOWN & members.keys()
+                _check_unpacked([members[name] for name in known], path.stat().st_size)
+                return {name: _array(archive[f"{name}{suffix}"]) for name in known}, members.keys()
     except Exception as error:  # damage makes numpy, zipfile and the decompressors raise anything
         raise DataError(
             f"{path} is not a readable .npz file ({error}): check it, or write it again with "
             "numpy.savez"
         ) from error
+
+
+def _check_unpacked(members: Sequence[zipfile.ZipInfo], size: int) -> None:
+    """`ValueError` when members of a file of `size` bytes may fill the memory with nothing."""
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > max(_MOST_UNPACKED, _MOST_RATIO * size):
+        raise ValueError(
+            f"its arrays would take {unpacked / 1e6:,.0f} MB, more than {_MOST_RATIO} times the "
+            "file, as no features do"
+        )
+    if any(member.compress_type not in _METHODS for member in members):
+        raise ValueError("it is packed in a way that numpy does not use, and that has no limit")
 
 
 def _array(member: Any) -> NDArray[Any]:
@@ -147,12 +180,10 @@ def _array(member: Any) -> NDArray[Any]:
     return member
 
 
-def _features(arrays: Mapping[str, NDArray[Any]], prefix: str, path: Path) -> Features:
-    missing = [f"{prefix}{k}" for k in ("features", "ids", "cams") if f"{prefix}{k}" not in arrays]
-    if missing:
-        raise DataError(
-            f"{path} lacks {', '.join(missing)}; it has {', '.join(sorted(arrays)) or 'nothing'}"
-        )
+def _features(
+    arrays: Mapping[str, NDArray[Any]], present: Collection[str], prefix: str, path: Path
+) -> Features:
+    refuse_missing([key for k in _NEEDED if (key := f"{prefix}{k}") not in arrays], present, path)
     vectors = arrays[f"{prefix}features"]
     ids, cams = arrays[f"{prefix}ids"], arrays[f"{prefix}cams"]
     names = arrays.get(f"{prefix}names")

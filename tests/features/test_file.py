@@ -109,12 +109,15 @@ def test_a_member_that_is_no_array(tmp_path: Path, member: bytes) -> None:
         load_set(tmp_path / "f.npz")
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])
-def test_damage_in_a_compressed_member(tmp_path: Path, method: int) -> None:
+def npy(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    np.save(buffer, np.random.default_rng(0).normal(size=(9, 9)))
-    with zipfile.ZipFile(tmp_path / "f.npz", "w", method) as archive:
-        archive.writestr("query_features.npy", buffer.getvalue())
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def test_damage_in_a_compressed_member(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "f.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("query_features.npy", npy(np.random.default_rng(0).normal(size=(9, 9))))
     whole = (tmp_path / "f.npz").read_bytes()
     for place in range(48, 300, 7):
         damaged = whole[:place] + bytes([whole[place] ^ 0x5A]) + whole[place + 1 :]
@@ -135,6 +138,45 @@ def test_other_members_do_not_matter(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "f.npz", "a") as archive:
         archive.writestr("readme.txt", "ours")
     assert len(load_set(tmp_path / "f.npz").query) == 2
+
+
+def test_members_of_other_names_are_not_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "f.npz", **arrays())
+    with zipfile.ZipFile(tmp_path / "f.npz", "a") as archive:
+        archive.writestr("junk.npy", "no array, and who knows how large")
+        archive.getinfo("junk.npy").file_size = 2**31 - 1
+    assert len(load_set(tmp_path / "f.npz").query) == 2
+    np.savez(tmp_path / "f.npz", features=np.ones((2, 3)), junk=np.ones(2))
+    with pytest.raises(DataError, match=r"lacks ids, cams; it has features, junk$"):
+        load(tmp_path / "f.npz")
+
+
+def test_a_small_file_may_not_fill_the_memory(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "f.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays().items():
+            archive.writestr(f"{name}.npy", npy(array))
+            archive.getinfo(f"{name}.npy").file_size = 50_000_000  # believed, as it would be there
+    with pytest.raises(DataError, match="would take 300 MB, more than 20 times the file"):
+        load_set(tmp_path / "f.npz")
+
+
+def test_packed_features_of_many_pictures_are_no_bomb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reid_attn.features.file._MOST_UNPACKED", 0)
+    vectors = np.random.default_rng(0).random((2000, 64)).astype(np.float16).astype(np.float32)
+    ids, names = np.ones(2000, np.int64), np.array(["a/long/folder/of/many/pictures.jpg"] * 2000)
+    np.savez_compressed(tmp_path / "f.npz", features=vectors, ids=ids, cams=ids, names=names)
+    assert len(load(tmp_path / "f.npz")) == 2000
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_packing_whose_reading_has_no_limit_is_refused(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "f.npz", "w", method) as archive:
+        for name, array in arrays().items():
+            archive.writestr(f"{name}.npy", npy(array))
+    with pytest.raises(DataError, match="numpy does not use"):
+        load_set(tmp_path / "f.npz")
 
 
 def test_a_text_file_is_told_without_the_advice_of_numpy(tmp_path: Path) -> None:
