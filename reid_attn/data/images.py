@@ -29,6 +29,9 @@ NORMALISATIONS = {"imagenet": (MEAN, STD), "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 25_000_000
+MAX_SCANS = 100
+"""Of a JPEG, those of its thumbnail too; encoders write about ten. Each passes over all pixels and
+needs but a few bytes, so that without a limit one picture would take minutes."""
 
 Pixels = NDArray[np.uint8]
 
@@ -43,6 +46,7 @@ _ORIENTATIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SCAN = b"\xff\xda"
 _PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -69,7 +73,7 @@ def decode(
     """The picture as (height, width, 3) uint8 RGB, brought to `size` = (height, width) if given.
 
     `DataError` names the file when it is not JPEG or PNG, is larger than `MAX_BYTES` or
-    `MAX_PIXELS`, is cut short or damaged, or is an animation.
+    `MAX_PIXELS`, has more than `MAX_SCANS`, is cut short or damaged, or is an animation.
     """
     name = str(source) if isinstance(source, Path) else "the picture"
     data = read(source) if isinstance(source, Path) else source
@@ -174,6 +178,8 @@ def _upright(picture: Image.Image, data: bytes) -> Image.Image:
 
 def _jpeg(picture: Image.Image, data: bytes) -> Image.Image:
     """libjpeg-turbo in its strict mode: Pillow's pixels, faster, and every warning is an error."""
+    if data.count(_SCAN) > MAX_SCANS:  # never among pixels, where a zero follows every 255
+        raise DataError(f"has more than {MAX_SCANS} scans, which would take too long to decode")
     if picture.mode == "CMYK":  # which only Pillow turns into RGB
         return picture.convert("RGB")
     return Image.fromarray(simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False))

@@ -150,6 +150,18 @@ def test_a_bomb_is_refused_by_its_header(side: int) -> None:
     assert heard == []
 
 
+@pytest.mark.parametrize("mode", ["RGB", "CMYK"])
+def test_a_jpeg_of_very_many_scans_is_refused(pixels: Pixels, mode: str) -> None:
+    data = save(Image.fromarray(pixels).convert(mode), "JPEG", progressive=True)
+    start = data.index(b"\xff\xda")
+    scan = bytearray(data[start : data.index(b"\xff\xc4", start)])
+    scan[7 + 2 * scan[4]] = 0  # says that it is exact, and so may come again and again
+    most = data[:start] + bytes(scan) * images.MAX_SCANS
+    assert decode(most + b"\xff\xd9").shape == pixels.shape
+    with pytest.raises(DataError, match="has more than 100 scans"):
+        decode(most + bytes(scan) + b"\xff\xd9")
+
+
 def test_a_large_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "large.jpg"
     with path.open("wb") as file:
