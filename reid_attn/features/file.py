@@ -202,8 +202,8 @@ def _features(
         raise DataError(f"{path}: {prefix}ids and {prefix}cams must be integers")
     return Features(
         _single(vectors, f"{path}: {prefix}features"),
-        ids.astype(np.int64),
-        cams.astype(np.int64),
+        _whole(ids, f"{path}: {prefix}ids"),
+        _whole(cams, f"{path}: {prefix}cams"),
         () if names is None else tuple(str(name) for name in names),
         str(arrays.get("fingerprint", "")),
     )
@@ -216,6 +216,13 @@ def _single(vectors: NDArray[Any], name: str) -> Floats:
     if np.isinf(found).any() and not np.isinf(vectors).any():
         raise DataError(f"{name} has numbers too large for float32: scale the features")
     return found
+
+
+def _whole(labels: NDArray[Any], name: str) -> Integers:
+    """`labels` (N,) in int64; `DataError` for one that would come out as another number."""
+    if labels.size and int(labels.max()) > np.iinfo(np.int64).max:
+        raise DataError(f"{name} has {labels.max()}, too large for int64: use smaller numbers")
+    return labels.astype(np.int64)
 
 
 def _arrays(features: Features, prefix: str) -> dict[str, NDArray[Any]]:

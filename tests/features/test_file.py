@@ -63,6 +63,8 @@ def test_other_number_types_are_accepted(tmp_path: Path) -> None:
         ({"query_names": np.full(2, 0x110000, np.uint32).view("<U1")}, "not a readable"),
         ({"query_ids": np.array([1])}, "one entry per feature"),
         ({"query_ids": np.array([1.5, 2])}, "must be integers"),
+        ({"query_ids": np.array([2**64 - 1, 5], np.uint64)}, "query_ids has 18446744073709551615"),
+        ({"gallery_cams": np.array([1, 2**63], np.uint64)}, "gallery_cams has 9223372036854775808"),
         ({"query_names": np.array(["a"])}, "one entry per feature"),
         ({"query_ids": np.array([None, {}])}, "not a readable"),
     ],
