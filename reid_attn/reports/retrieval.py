@@ -107,8 +107,14 @@ def rank(queries: Features, gallery: Features, k: int) -> list[RankedList]:
     index.add(np.arange(len(gallery)), gallery.vectors)
     judged = queries.labelled and gallery.labelled
     left_out = 1 + (_most_junk(queries, gallery) if judged else 0)  # 1: the query's own file
-    scores, rows = index.search(queries.vectors, k + left_out)
-    return [_ranked(queries, gallery, q, scores[q], rows[q], k, judged) for q in range(len(rows))]
+    while True:
+        scores, rows = index.search(queries.vectors, k + left_out)
+        lists = [
+            _ranked(queries, gallery, q, scores[q], rows[q], k, judged) for q in range(len(rows))
+        ]
+        if k + left_out >= len(gallery) or all(len(ranked.hits) == k for ranked in lists):
+            return lists
+        left_out *= 2  # several names of the query's own file, which only a look at each can tell
 
 
 def _most_junk(queries: Features, gallery: Features) -> int:
@@ -131,11 +137,14 @@ def _ranked(
     judged: bool,
 ) -> RankedList:
     person, camera = queries.persons[query], queries.cameras[query]
-    hits = []
+    own = _file(queries.names[query])
+    hits: list[Hit] = []
     for row, score in zip(rows, scores, strict=True):
+        if len(hits) == k:
+            break
         same_person = bool(gallery.persons[row] == person)
         junk = judged and same_person and gallery.cameras[row] == camera
-        if junk or (gallery.names and _same_file(gallery.names[row], queries.names[query])):
+        if junk or (gallery.names and _file(gallery.names[row]) == own):
             continue
         nobody = judged and not same_person and gallery.persons[row] == DISTRACTOR
         hits.append(
@@ -149,14 +158,15 @@ def _ranked(
             )
         )
     name = Path(queries.names[query])
-    return RankedList(name, _label(person), _label(camera), tuple(hits[:k]), None)
+    return RankedList(name, _label(person), _label(camera), tuple(hits), None)
 
 
-def _same_file(first: str, second: str) -> bool:
+def _file(name: str) -> str:
+    """The one path of the file that is called so, whatever links lead to it."""
     try:
-        return os.path.realpath(first) == os.path.realpath(second)
+        return os.path.realpath(name)
     except ValueError:  # a NUL, or half a character: no file is called so
-        return first == second
+        return name
 
 
 def _label(number: int) -> str:
