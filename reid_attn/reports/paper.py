@@ -170,12 +170,17 @@ def as_csv(table: Table) -> str:
     return text.getvalue()
 
 
+def guarded(text: str) -> str:
+    """Behind an apostrophe where a spreadsheet would calculate it."""
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+
+
 def _signed(share: float) -> str:
     return f"{100 * share:+.1f}".replace("-", "−")
 
 
 def _heads(title: str, wide: bool) -> list[str]:
-    name = _guarded(title)
+    name = guarded(printable(title))
     return [name, f"{name} low", f"{name} high", f"{name} p"] if wide else [name]
 
 
@@ -183,14 +188,9 @@ def _plain(value: Value, wide: bool) -> list[str]:
     if isinstance(value, Difference):
         ends = (f"{100 * end:.1f}" for end in value[:3])
         return [*ends, f"{value.p:.4f}"]
-    text = _guarded(value) if isinstance(value, str) else "" if value is None else shown(value)
+    text = "" if value is None else shown(value)
+    text = guarded(text) if isinstance(value, str) else text
     return [text, *[""] * 3] if wide else [text]
-
-
-def _guarded(text: str) -> str:
-    """On one line, and behind an apostrophe where a spreadsheet would calculate it."""
-    line = printable(text)
-    return f"'{line}" if line.lstrip().startswith(_FORMULA) else line
 
 
 def _cells(table: Table, escape: Callable[[str], str], bold: str) -> list[list[str]]:

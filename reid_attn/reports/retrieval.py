@@ -18,6 +18,7 @@ from ..features.file import SUFFIX, load
 from ..features.parts import embed_in_parts
 from ..neighbours import ExactIndex
 from .page import write_ranked_page
+from .paper import guarded
 from .progress import counted
 from .ranked_lists import Hit, RankedList
 from .tables import print_ranked
@@ -194,6 +195,7 @@ def _csv(lists: Sequence[RankedList]) -> str:
     for ranked in lists:
         for place, hit in enumerate(ranked.hits, start=1):
             correct = "" if hit.correct is None else int(hit.correct)
-            row = [place, f"{hit.score:.6f}", hit.picture or "", hit.person, hit.camera, correct]
-            writer.writerow([ranked.query, *row])
+            picture = guarded(str(hit.picture or ""))
+            row = [place, f"{hit.score:.6f}", picture, hit.person, hit.camera, correct]
+            writer.writerow([guarded(str(ranked.query)), *row])
     return buffer.getvalue()

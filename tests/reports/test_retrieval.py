@@ -1,12 +1,39 @@
 """One-shot retrieval: which answers are left out, and what is written."""
 
+import csv
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
 
 from reid_attn.features import Features
-from reid_attn.reports.retrieval import rank
+from reid_attn.reports import retrieval
+from reid_attn.reports.retrieval import rank, retrieve
+
+
+class Network:
+    """Embeds every picture as nearly the same."""
+
+    dimension, fingerprint = 2, "a"
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __call__(
+        self, paths: Sequence[Path], progress: Callable[[int], None]
+    ) -> NDArray[np.float32]:
+        progress(len(paths))
+        return features(list(paths)).vectors
+
+
+@pytest.fixture
+def _network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrieval, "Embedder", Network)
+    monkeypatch.setattr("reid_attn.features.Embedder", Network)
 
 
 def features(names: list[Path]) -> Features:
@@ -27,3 +54,20 @@ def test_links_to_the_query_leave_no_answer_out(tmp_path: Path) -> None:
     assert [hit.picture for hit in found[0].hits] == others[:10]
     found = rank(features([me]), features([me, *links, *others[:7]]), 10)
     assert [hit.picture for hit in found[0].hits] == others[:7]
+
+
+def search(query: Path, gallery: Path, output: Path) -> list[dict[str, str]]:
+    retrieve(Path("run"), "last", query, gallery, 10, output, Console(quiet=True))
+    with (output / "ranked.csv").open(errors="surrogateescape", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.usefixtures("_network")
+def test_a_file_name_is_no_formula(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [b"+1.jpg", b"-2+3.jpg", b"=1+1.jpg", b"@SUM(1).jpg", b"a=1.jpg", b"=b\nc\xff.jpg"]
+    for name in names:
+        Path(os.fsdecode(name)).touch()
+    found = {os.fsencode(row["picture"]) for row in search(Path(), Path(), tmp_path / "out")}
+    assert found == {name if name[:1] == b"a" else b"'" + name for name in names}
+    assert {os.fsencode(row["query"]) for row in search(Path(), Path(), tmp_path / "out")} == found
