@@ -45,6 +45,7 @@ def retrieve(
     else:
         stored = embed_pictures(embedder, gallery, console)
     lists = rank(queries, stored, k)
+    storage.remove(output / "ranked.html")  # no page of an older search beside the new table
     storage.write_text(output / "ranked.csv", _csv(lists))
     notes = {
         "run": str(run),

@@ -71,3 +71,22 @@ def test_a_file_name_is_no_formula(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     found = {os.fsencode(row["picture"]) for row in search(Path(), Path(), tmp_path / "out")}
     assert found == {name if name[:1] == b"a" else b"'" + name for name in names}
     assert {os.fsencode(row["query"]) for row in search(Path(), Path(), tmp_path / "out")} == found
+
+
+@pytest.mark.usefixtures("_network")
+def test_no_page_of_an_older_search_beside_a_new_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first.jpg", "second.jpg", "third.jpg"):
+        (tmp_path / name).touch()
+    search(tmp_path / "first.jpg", tmp_path, tmp_path / "out")
+    assert "first.jpg in" in (tmp_path / "out" / "ranked.html").read_text()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(retrieval, "write_ranked_page", killed)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "second.jpg", tmp_path, tmp_path / "out")
+    assert "second.jpg" in (tmp_path / "out" / "ranked.csv").read_text()
+    assert not (tmp_path / "out" / "ranked.html").exists()
