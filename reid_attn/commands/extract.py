@@ -42,8 +42,9 @@ def run(arguments: argparse.Namespace) -> None:
         raise UsageError(f"-o {arguments.output} is no file to write: name one that ends in .npz")
     embedder = Embedder(arguments.run_folder, arguments.checkpoint)
     parts = arguments.output.with_name(f"{arguments.output.name}.parts")
+    images = arguments.images.absolute()  # names that lead to the pictures from every folder
     try:
-        features = embed_pictures(embedder, arguments.images, Console(stderr=True), parts)
+        features = embed_pictures(embedder, images, Console(stderr=True), parts)
     except KeyboardInterrupt:
         if not parts.exists():
             raise

@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from rich.console import Console
 
+from reid_attn.commands import main
 from reid_attn.features import Features
+from reid_attn.features.file import load
 from reid_attn.reports import retrieval
 from reid_attn.reports.retrieval import rank, retrieve
 
@@ -90,3 +93,21 @@ def test_no_page_of_an_older_search_beside_a_new_table(
         search(tmp_path / "second.jpg", tmp_path, tmp_path / "out")
     assert "second.jpg" in (tmp_path / "out" / "ranked.csv").read_text()
     assert not (tmp_path / "out" / "ranked.html").exists()
+
+
+@pytest.mark.usefixtures("_network")
+def test_a_query_is_not_found_as_itself_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures, elsewhere = tmp_path / "pictures", tmp_path / "elsewhere"
+    pictures.mkdir()
+    elsewhere.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (2, 2)).save(pictures / name)
+    monkeypatch.chdir(tmp_path)
+    assert main(["extract", "run", "pictures", "-o", "features.npz"]) == 0
+    assert load(tmp_path / "features.npz").names == (f"{pictures}/a.png", f"{pictures}/b.png")
+    monkeypatch.chdir(elsewhere)
+    found = search(Path("../pictures/a.png"), Path("../features.npz"), elsewhere / "out")
+    assert [row["picture"] for row in found] == [f"{pictures}/b.png"]
+    assert (elsewhere / "out" / "ranked.html").read_text().count("data:image/jpeg") == 2
