@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__, storage
-from ..errors import DamagedError, DataError, UsageError
+from ..errors import DamagedError, DataError, ReidError, UsageError
 from ..evaluation import paired_bootstrap, uncertainty
 from . import paper
 from .evaluation import METRICS_FILE, QUERIES_FILE, rewrite_report
 from .page import Cell, Changed, Comparison, write_comparison
 from .paper import SCORES, Difference, Table
+from .tables import METRICS
 
 PAGE = "compare.html"
 SHOWN_CHANGES = 12
@@ -27,6 +28,7 @@ COMPARED = {"mAP": "mAP to first", "rank1": "Rank-1 to first"}
 COLUMNS = 1 + len(SCORES) + 1 + len(COMPARED)
 """Of the table on the page: the name, scores, valid queries and differences."""
 NEEDED = ("mAP", "rank1", "valid_queries", "queries")
+NUMBERS = (*(metric.key for metric in METRICS), "valid_queries", "queries", "gallery", "junk")
 LEVEL = 0.05
 
 
@@ -40,7 +42,7 @@ class Run:
     persons: NDArray[np.int64]
     names: Sequence[str]
     """Of the pictures; empty where they are not known."""
-    cameras: Sequence[object]
+    cameras: Sequence[str]
     mAP: NDArray[np.float64]
     rank1: NDArray[np.float64]
 
@@ -66,9 +68,18 @@ def report(runs: Sequence[Path], output: Path | None) -> Path:
             raise UsageError("a comparison of runs belongs to none of them: name -o DIR")
         return compare(runs, output)
     folder = output or runs[0]
-    metrics = _read(runs[0], METRICS_FILE)
-    page = rewrite_report(runs[0], folder)
-    paper.write_tables(folder, paper.of_run(runs[0].resolve().name, metrics))
+    metrics = _metrics(runs[0])
+    try:
+        table = paper.of_run(runs[0].resolve().name, metrics)
+        page = rewrite_report(runs[0], folder)
+    except ReidError:
+        raise
+    except Exception as error:  # altered values make a page raise nearly anything
+        raise DamagedError(
+            f"{runs[0] / METRICS_FILE} or {QUERIES_FILE} does not hold what an evaluation writes "
+            f"({error!r}): run `reid-attn evaluate {runs[0]}` again"
+        ) from error
+    paper.write_tables(folder, table)
     return page
 
 
@@ -116,7 +127,7 @@ def _names(runs: Sequence[Path]) -> list[str]:
     ]
 
 
-def _read(run: Path, file: str) -> Any:
+def _read(run: Path, file: str) -> dict[str, Any]:
     if not (run / file).is_file():
         raise DataError(f"could not read {run / file}: run `reid-attn evaluate {run}` first")
     content = storage.read_json(run / file)
@@ -125,22 +136,49 @@ def _read(run: Path, file: str) -> Any:
     return content
 
 
+def _metrics(run: Path) -> Mapping[str, Any]:
+    """The scores of a run; `DamagedError` when one of them, or a count, is none."""
+    metrics = _read(run, METRICS_FILE)
+    known = {key: metrics.get(key) for key in NUMBERS if key in metrics or key in NEEDED}
+    wrong = [key for key, value in known.items() if not _is_score(value)]
+    cmc = metrics.get("cmc") or []
+    if not isinstance(cmc, list) or not all(map(_is_score, cmc)):
+        wrong.append("cmc")
+    if wrong:
+        raise DamagedError(
+            f"{run / METRICS_FILE} has no numbers from 0 on as {', '.join(wrong)}: run "
+            f"`reid-attn evaluate {run}` again"
+        )
+    return metrics
+
+
+def _is_score(value: object) -> bool:
+    """Whether it is a fraction or a count, and neither infinite nor NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value < 2**63
+
+
 def _load(folder: Path, name: str) -> Run:
-    metrics, queries = _read(folder, METRICS_FILE), _read(folder, QUERIES_FILE)
+    metrics, queries = _metrics(folder), _read(folder, QUERIES_FILE)
     try:
-        persons = np.array(queries["persons"])
+        persons = np.array(queries["persons"], np.int64)
         precision = np.array(queries["average_precision"], np.float64)
         first = np.array(queries["first_hit"], np.float64)
-        known = [metrics[key] for key in NEEDED]
-    except (KeyError, TypeError, ValueError) as error:
+        names = list(map(str, queries.get("names") or []))
+        cameras = list(map(str, queries.get("cameras") or []))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{folder} was evaluated by another version ({error} is missing or no number): run "
             f"`reid-attn evaluate {folder}` again"
         ) from error
-    names, cameras = queries.get("names") or [], queries.get("cameras") or []
-    lengths = {len(persons), len(precision), len(first), *map(len, filter(None, [names, cameras]))}
-    if len(lengths) != 1 or None in known:
-        raise DamagedError(f"{folder / QUERIES_FILE} holds lists of queries of unequal length")
+    known = [np.shape(texts) for texts in (names, cameras) if texts]
+    shapes = {persons.shape, precision.shape, first.shape, *known}
+    if shapes != {(persons.size,)} or np.isinf([precision, first]).any():
+        raise DamagedError(
+            f"{folder / QUERIES_FILE} holds lists of queries of unequal length, or infinite "
+            f"scores: run `reid-attn evaluate {folder}` again"
+        )
     hits = np.where(np.isnan(first), np.nan, first == 0)
     return Run(name, folder, metrics, persons, names, cameras, precision, hits)
 
@@ -180,7 +218,7 @@ def _changed(a: Run, b: Run) -> list[Changed]:
             picture=Path(names[row]) if names else None,
             name=Path(names[row]).name if names else "",
             person=str(a.persons[row]),
-            camera=str(cameras[row]) if cameras else "",
+            camera=cameras[row] if cameras else "",
             before=float(a.mAP[row]),
             after=float(b.mAP[row]),
         )

@@ -1,6 +1,7 @@
 """Several runs: paired where they answered the same queries, and told why where they did not."""
 
 import csv
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -177,6 +178,67 @@ def test_what_another_version_stored(make: MakeRun, tmp_path: Path) -> None:
     damaged = make("c", first_hit=[0])
     with pytest.raises(DamagedError, match="unequal length"):
         compare([damaged, damaged], tmp_path / "out")
+
+
+NO_SCORES = ["x", float("nan"), -1, [["a"]], {"a": 1}, True, 10**400]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [*itertools.product(["rank1", "rank20", "queries", "cmc"], NO_SCORES), ("mAP", None)],
+)
+def test_scores_that_are_none(make: MakeRun, tmp_path: Path, key: str, value: object) -> None:
+    sound, altered = make("sound"), make("altered")
+    file = altered / "metrics.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
+    told = rf"altered/metrics\.json has no numbers from 0 on as {key}: run `reid-attn evaluate"
+    for runs in ([altered], [sound, altered]):
+        with pytest.raises(DamagedError, match=told):
+            report(runs, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+NO_LISTS: list[object] = [5, {"a": 1}]
+NO_NUMBERS: list[object] = [["x"] * QUERIES, [[1]] * QUERIES, [float("inf")] * QUERIES]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *itertools.product(["names", "cameras"], NO_LISTS),
+        *itertools.product(["persons", "average_precision", "first_hit"], NO_LISTS + NO_NUMBERS),
+    ],
+)
+def test_lists_of_queries_that_are_none(
+    make: MakeRun, tmp_path: Path, key: str, value: object
+) -> None:
+    runs = [make("sound"), make("altered", **{key: value})]
+    with pytest.raises((DamagedError, DataError), match=r"altered.* again$"):
+        report(runs, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("queries.json", {"best": None}),
+        ("queries.json", {"best": [{"query": "a.jpg", "hits": [{"score": "x"}]}]}),
+        ("queries.json", {"worst": [{}]}),
+        ("queries.json", {"hardest": [{"person": "1", "queries": 1, "mAP": "x", "rank1": 0}]}),
+        ("metrics.json", {"comparisons": {"other": {"mAP": "x"}}}),
+        ("metrics.json", {"baselines": [1]}),
+        ("metrics.json", {"provenance": 5}),
+    ],
+)
+def test_other_values_that_are_none(
+    make: MakeRun, tmp_path: Path, file: str, change: dict[str, Any]
+) -> None:
+    run = make("altered")
+    stored = json.loads((run / file).read_text()) | change
+    (run / file).write_text(json.dumps(stored))
+    with pytest.raises(DamagedError, match=r"altered.* again$"):
+        report([run], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_one_run_has_its_page_and_tables(make: MakeRun, tmp_path: Path) -> None:
