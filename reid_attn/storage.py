@@ -78,8 +78,24 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace `path` by indented JSON that ends in a newline. NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """Replace `path` by `json_text`."""
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Indented JSON that ends in a newline. NaN and infinity are refused."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def try_out(path: Path, length: int) -> None:
+    """Raise now what would prevent writing `length` bytes to a new file `path`; leaves no file.
+
+    `UsageError` when there is something already; the folder of `path` is made.
+    """
+    if os.path.lexists(path):
+        raise UsageError(f"{path} exists already: choose a name that is free")
+    write_bytes(path, bytes(length))
+    remove(path)
 
 
 def append_line(path: Path, value: Mapping[str, Any]) -> None:

@@ -1,25 +1,27 @@
 """What a person may ask for: to be forgotten, and to see what is kept of him.
 
 A receipt says what was deleted, how that was proved, and what it cannot reach. Its last line of
-defence is the audit log, which holds its hash.
+defence is the audit log, which holds its hash. Where it is to be written is tried out before
+anything is deleted, since nobody can be forgotten a second time.
 """
 
 import json
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from .. import __version__, storage
-from ..errors import UsageError, nearest
+from ..errors import DiskError, ReidError, UsageError, nearest
 from .contract import Store
 from .filters import EVERYTHING, Where
 from .record import Row
 
 RECEIPTS = "receipts"
+_ROOM = 2**16  # bytes, more than most receipts have
 
 
 def rows_of(store: Store, person: str) -> list[Row]:
@@ -79,6 +81,7 @@ def _erase(
     block: bool,
     receipt: str | os.PathLike[str] | None,
 ) -> dict[str, Any]:
+    path = _free_place(store, receipt or _default_receipt(store, action))
     meta = store.meta()
     done = store.erase([row.row for row in rows], action, block)
     told = {
@@ -95,19 +98,47 @@ def _erase(
         **done.proof,
         "not_reached": list(done.unreachable),
     }
-    path = Path(receipt or _default_receipt(store, action, told["generation"]))
-    storage.write_json(path, told)
-    digest = sha256(storage.read_bytes(path)).hexdigest()
-    store.record("receipt", {"of": action, "sha256": digest})
+    _keep(store, action, path, storage.json_text(told))
     return told
 
 
-def _default_receipt(store: Store, action: str, generation: int) -> Path:
-    """In the folder of the gallery, or in the working folder when the gallery is elsewhere."""
-    name = f"{action}-{generation:06d}.json"
+def _default_receipt(store: Store, action: str) -> Path:
+    """In the folder of the gallery, or in the working folder when the gallery is elsewhere.
+
+    A name that no other receipt has: one of the generation would be that of the last receipt again
+    when nothing has expired since.
+    """
+    moment = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H%M%SZ")
+    name = f"{action}-{moment}-{secrets.token_hex(3)}.json"
     if Path(store.place).is_dir():
         return Path(store.place) / RECEIPTS / name
     return Path(RECEIPTS) / f"{store.place.rpartition('/')[2]}-{name}"
+
+
+def _free_place(store: Store, receipt: str | os.PathLike[str]) -> Path:
+    """`receipt`, where a file can be written and nothing is; refused while nothing is deleted."""
+    path, folder = Path(receipt), Path(os.path.realpath(store.place))
+    there = Path(os.path.realpath(path))
+    if there.is_relative_to(folder) and not there.is_relative_to(folder / RECEIPTS):
+        raise UsageError(
+            f"nothing was deleted: {path} is in the folder of the gallery, where only {RECEIPTS}/ "
+            "takes receipts: choose another place for this one"
+        )
+    storage.try_out(path, _ROOM)
+    return path
+
+
+def _keep(store: Store, action: str, path: Path, text: str) -> None:
+    """Write the receipt `text`, and its hash into the audit log; else it is in the error."""
+    try:
+        storage.write_text(path, text)
+        digest = storage.sha256(storage.read_bytes(path))
+        store.record("receipt", {"of": action, "sha256": digest})
+    except ReidError as error:
+        raise DiskError(
+            f"the erasure is done, and only its receipt could not be kept in {path} "
+            f"({error.__cause__ or error}): keep it from here\n{text}"
+        ) from error
 
 
 def _described(row: Row) -> dict[str, Any]:

@@ -56,6 +56,11 @@ def traces(folder, names):
 BERT = [f"bert {number}" for number in range(4)]
 
 
+def receipts(folder):
+    """What is in the folder of receipts, if there is one."""
+    return sorted((folder / "receipts").glob("*"))
+
+
 def test_nothing_is_left(wide):
     assert traces(wide, BERT) == 4
     with Gallery.open(wide) as gallery:
@@ -69,7 +74,7 @@ def test_nothing_is_left(wide):
     assert receipt["pieces_found_after"] == 0
     assert receipt["bytes_scanned"] > 8 * WIDE * 4
     assert any("weights" in thing for thing in receipt["not_reached"])
-    (path,) = (wide / "receipts").iterdir()
+    (path,) = receipts(wide)
     assert json.loads(path.read_text()) == receipt
     with Gallery.open(wide) as gallery:
         (line,) = [line for line in gallery.store.history() if line["action"] == "receipt"]
@@ -80,7 +85,7 @@ def test_the_receipt_can_go_elsewhere(wide, tmp_path):
     with Gallery.open(wide) as gallery:
         gallery.forget("bert", tmp_path / "bert.json")
     assert (tmp_path / "bert.json").exists()
-    assert not (wide / "receipts").exists()
+    assert receipts(wide) == []
 
 
 @pytest.mark.parametrize("value", ["OFF", "FAST"])
@@ -113,7 +118,7 @@ def test_the_scan_notices_that_secure_delete_is_not_on(wide, monkeypatch, value)
     monkeypatch.setattr(erasure, "rewrite", erasure.empty_log)  # which would hide it
     with Gallery.open(wide) as gallery, pytest.raises(DamagedError, match="pieces of them"):
         gallery.forget("bert")
-    assert not (wide / "receipts").exists()
+    assert receipts(wide) == []
 
 
 @pytest.mark.parametrize("rewritten", [True, False])
@@ -142,6 +147,37 @@ def test_copies_that_moving_rows_left_in_pages_are_erased_and_else_noticed(
         assert len(gallery) == 100
     content = (tmp_path / "people" / link.NAME).read_bytes()
     assert any(digests[number] in content for number in bert) != rewritten
+
+
+def damaged_scan(tmp_path, monkeypatch, sound=0):
+    """Let the program that looks through the files fail, after it ran `sound` times."""
+    program = tmp_path / "scan.py"
+    program.write_text(
+        f"import sys\nfrom pathlib import Path\nruns = Path({str(tmp_path / 'runs')!r})\n"
+        "count = len(runs.read_bytes()) if runs.exists() else 0\n"
+        "runs.write_bytes(bytes(count + 1))\n"
+        f"if count >= {sound}: sys.exit('a disk that cannot be read')\n"
+        'print(\'{"files": {}, "found": []}\')\n'
+    )
+    monkeypatch.setattr(scan, "__file__", str(program))
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_files_that_cannot_be_looked_through(wide, tmp_path, monkeypatch, deleted):
+    told = (
+        r"not yet erased: .* could not be looked through \(a disk.*run `gallery expire`"
+        if deleted
+        else r"nothing was deleted: .* could not be looked through \(a disk.*the command again"
+    )
+    with monkeypatch.context() as patch, Gallery.open(wide) as gallery:
+        damaged_scan(tmp_path, patch, sound=int(deleted))
+        with pytest.raises(DiskError, match=told):
+            gallery.forget("bert")
+    with Gallery.open(wide) as gallery:
+        assert len(gallery) == (8 if deleted else 12)
+        assert receipts(wide) == []
+        assert (gallery.expire() if deleted else gallery.forget("bert"))["pieces_found_after"] == 0
+    assert traces(wide, BERT) == 0
 
 
 def test_a_writer_prevents_writing_anew_and_expire_finishes_it(wide, monkeypatch):
@@ -203,7 +239,7 @@ def test_a_reader_prevents_it_and_nothing_is_deleted(wide, read):
         with pytest.raises(LockedError, match="nothing was deleted: somebody has been reading"):
             gallery.forget("bert")
         assert len(gallery) == 12
-        assert not (wide / "receipts").exists()
+        assert receipts(wide) == []
         end()
         assert len(gallery.forget("bert")["rows"]) == 4
 

@@ -22,6 +22,7 @@ from .connection import Connection
 
 MOST_PIECES = 1_000_000
 _DISTINCT = 12  # different bytes of a piece that can be told from padding
+_NOTHING = "nothing was deleted"
 _UNFINISHED = "the rows are deleted, not yet erased"
 _SCAN_DATA = b"\xff\xda"  # JPEG: what comes before it is alike in all pictures
 
@@ -95,7 +96,7 @@ def refuse_readers(link: Connection) -> None:
     """
     with link.transaction("IMMEDIATE"):
         link.execute("PRAGMA user_version = 0")
-    _empty_log(link, "nothing was deleted", "run the command again when nobody is")
+    _empty_log(link, _NOTHING, "run the command again when nobody is")
 
 
 def rewrite(link: Connection) -> None:
@@ -137,14 +138,24 @@ def _empty_log(link: Connection, state: str, remedy: str) -> None:
         time.sleep(0.05)
 
 
-def look_through(folder: Path, sought: Sequence[bytes]) -> dict[str, Any]:
-    """What `scan.py` finds in the folder."""
+def look_again(folder: Path, sought: Sequence[bytes]) -> dict[str, Any]:
+    """As `look_through`, when the rows are deleted."""
+    return look_through(folder, sought, _UNFINISHED, "run `gallery expire`")
+
+
+def look_through(
+    folder: Path,
+    sought: Sequence[bytes],
+    state: str = _NOTHING,
+    remedy: str = "run the command again",
+) -> dict[str, Any]:
+    """What `scan.py` finds in the folder; `DiskError` tells `state` and `remedy`."""
     program = [sys.executable, str(Path(scan.__file__)), str(folder)]
     done = subprocess.run(program, input=b"".join(sought), capture_output=True)  # noqa: S603
     if done.returncode:
         raise DiskError(
-            f"the files of {folder} could not be looked through "
-            f"({done.stderr.decode(errors='replace').strip()[-200:]}): run the command again"
+            f"{state}: the files of {folder} could not be looked through "
+            f"({done.stderr.decode(errors='replace').strip()[-200:]}); {remedy}"
         )
     result: dict[str, Any] = json.loads(done.stdout)
     return result
@@ -159,7 +170,7 @@ def refuse_copies(folder: Path, before: dict[str, Any]) -> None:
     ]
     if copies:
         raise UsageError(
-            f"nothing was deleted: {folder / copies[0]} holds a copy of what is to be erased; take "
+            f"{_NOTHING}: {folder / copies[0]} holds a copy of what is to be erased; take "
             "it out of the folder, where only the gallery can be erased, and run the command again"
         )
 

@@ -192,7 +192,7 @@ class LocalStore:
         erasure.remove_caches(self.folder)
         erasure.rewrite(self._connection)
         self._connection.close()
-        after = erasure.look_through(self.folder, sought)
+        after = erasure.look_again(self.folder, sought)
         self._connect()
         with self._connection.transaction():
             left = erasure.unexplained(self._connection, sought, after["found"])
