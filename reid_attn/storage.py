@@ -92,8 +92,7 @@ def try_out(path: Path, length: int) -> None:
 
     `UsageError` when there is something already; the folder of `path` is made.
     """
-    if os.path.lexists(path):
-        raise UsageError(f"{path} exists already: choose a name that is free")
+    _refuse_existing(path)
     write_bytes(path, bytes(length))
     remove(path)
 
@@ -156,8 +155,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Nobody shall take half of it for the whole. `UsageError` when there is something already.
     """
-    if path.exists() or path.is_symlink():
-        raise UsageError(f"{path} exists already: choose a folder that does not")
+    _refuse_existing(path)
     unfinished = make_folder(_temporary(path))
     try:
         _sweep_temporaries(path.parent)
@@ -166,6 +164,17 @@ def new_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         remove(unfinished)
         raise
+
+
+def _refuse_existing(path: Path) -> None:
+    """`UsageError` when there is anything at `path`, a link to nowhere too."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise _refused(f"could not write {path}", error) from error
+    raise UsageError(f"{path} exists already: choose a name that is free")
 
 
 def _move(folder: Path, path: Path) -> None:

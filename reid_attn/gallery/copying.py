@@ -1,7 +1,7 @@
 """A whole gallery from one store into another, with proof that both then hold the same."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -76,6 +76,11 @@ def copy(source: Copyable, target: Copyable, progress: Progress = silent) -> int
     return len(numbers)
 
 
+def blank(meta: Meta) -> Meta:
+    """Of the empty gallery that is to become a copy of the one with `meta`."""
+    return replace(meta, generation=0, rows=0, calibration=None)
+
+
 def compare(source: Copyable, target: Copyable, numbers: Sequence[int]) -> None:
     """`DamagedError` unless both hold the same rows, and answer some searches alike."""
     there = [row.row for row in target.rows(EVERYTHING)]
@@ -126,6 +131,5 @@ def _plain(answers: Sequence[Sequence[Found]]) -> list[list[tuple[float, int]]]:
 
 def _differs(source: Copyable, target: Copyable, how: str) -> DamagedError:
     return DamagedError(
-        f"{target.place} is no faithful copy of {source.place}: {how}; remove the copy and make "
-        "it again"
+        f"{target.place} is no faithful copy of {source.place}: {how}; make the copy again"
     )

@@ -2,11 +2,10 @@
 
 import os
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 from . import milvus
-from .copying import Copyable, copy
+from .copying import Copyable
 from .local import LocalStore
 from .milvus import MilvusStore
 from .pictures import Progress, silent
@@ -38,17 +37,6 @@ def transfer(source: Place, target: Place, progress: Progress = silent) -> int:
     is no gallery, so that the call can be repeated.
     """
     with closing(open_store(source)) as old:
-        create(target, replace(old.meta(), generation=0, rows=0, calibration=None))
-        try:
-            with closing(open_store(target)) as new:
-                return copy(old, new, progress)
-        except BaseException:
-            _discard(target)
-            raise
-
-
-def _discard(place: Place) -> None:
-    if milvus.is_address(place):
-        MilvusStore.discard(os.fspath(place))
-    else:
-        LocalStore.discard(Path(place))
+        if milvus.is_address(target):
+            return MilvusStore.copy_of(old, os.fspath(target), progress)
+        return LocalStore.copy_of(old, Path(target), progress)

@@ -3,15 +3,20 @@
 import hashlib
 import json
 import os
+import signal
+import subprocess
+import sys
 from contextlib import closing
+from functools import partialmethod
 
 import numpy as np
 import pytest
 
-from reid_attn.errors import DamagedError, DataError, LockedError, UsageError
+from reid_attn.errors import DamagedError, DataError, DiskError, LockedError, UsageError
 from reid_attn.gallery import Gallery, copying
 from reid_attn.gallery.filters import EVERYTHING
 from reid_attn.gallery.local import records as clock
+from reid_attn.gallery.milvus.lock import Lock
 from reid_attn.gallery.places import open_store, transfer
 
 DIMENSION = 8
@@ -159,12 +164,121 @@ def test_a_damaged_row_is_not_copied(tmp_path, full):
     for _ in range(2):
         with pytest.raises(DamagedError, match="row 2 of table 'people'"):
             transfer(old, new)
-    assert os.listdir(new) == []
+    assert sorted(os.listdir(tmp_path)) == ["old"]
     with Gallery.open(old) as gallery:
         for act in (gallery.backup, lambda folder: gallery.export("bert", folder)):
             with pytest.raises(DamagedError, match="row 2 of table 'people'"):
                 act(tmp_path / "half")
             assert not (tmp_path / "half").exists()
+
+
+def meddling(monkeypatch, meddle):
+    """Let somebody else do something after the copy was written and before it is compared."""
+    compare = copying.compare
+
+    def later(source, target, numbers):
+        meddle(target)
+        return compare(source, target, numbers)
+
+    monkeypatch.setattr(copying, "compare", later)
+
+
+def add_one(place):
+    with Gallery.open(place) as gallery:
+        return gallery.add_vectors(np.eye(DIMENSION)[:1], ["zoe"], [1], ["z.jpg"], [bytes(32)])
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_what_somebody_puts_where_the_copy_is_to_be_stays(tmp_path, full, monkeypatch, empty):
+    old, new = full("folder"), tmp_path / "new"
+
+    def meddle(target):
+        with pytest.raises(UsageError, match="there is no gallery"):
+            Gallery.open(new)
+        Gallery.create(new, fingerprint="model-b", dimension=DIMENSION)
+        assert empty or add_one(new) == 1
+
+    meddling(monkeypatch, meddle)
+    with pytest.raises(DiskError, match=r"could not write .*not empty"):
+        transfer(old, new)
+    with Gallery.open(new) as gallery:
+        assert gallery.store.meta().fingerprint == "model-b"
+        assert len(gallery) == gallery.verify() == (0 if empty else 1)
+    assert sorted(os.listdir(tmp_path)) == ["new", "old"]
+
+
+def test_a_folder_with_something_in_it_takes_no_copy(tmp_path, full):
+    old, new = full("folder"), tmp_path / "new"
+    new.mkdir()
+    (new / "note").write_bytes(b"of somebody")
+    for place, told in ((new, "exists already"), (tmp_path / ("x" * 256), "a shorter name")):
+        with pytest.raises(UsageError, match=told):
+            transfer(old, place)
+    assert os.listdir(new) == ["note"]
+    assert sorted(os.listdir(tmp_path)) == ["new", "old"]
+
+
+KILLED = """
+import os, signal, sys
+from reid_attn.gallery import copying
+from reid_attn.gallery.places import transfer
+
+copying.compare = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+transfer(*sys.argv[1:])
+"""
+
+
+def test_a_killed_copy_leaves_no_gallery_and_can_be_repeated(tmp_path, full):
+    old, new = full("folder"), tmp_path / "new"
+    done = subprocess.run([sys.executable, "-c", KILLED, old, str(new)])
+    assert done.returncode == -signal.SIGKILL
+    assert not new.exists()
+    assert any(name.startswith(".new.") for name in os.listdir(tmp_path))
+    assert transfer(old, new) == 9
+    assert sorted(os.listdir(tmp_path)) == ["new", "old"]
+
+
+@pytest.mark.skipif(not has_milvus(), reason="no extra milvus")
+@pytest.mark.parametrize("locks", [False, True])
+def test_a_gallery_in_milvus_that_somebody_else_has_changed_is_left(
+    tmp_path, full, monkeypatch, locks
+):
+    old, new = full("folder"), place_of("lite", tmp_path, "new")
+    if locks:  # as a server needs them
+        monkeypatch.setattr(Lock, "__init__", partialmethod(_lock, Lock.__init__))
+    with monkeypatch.context() as patch:
+        meddling(patch, lambda target: target.relabel({2: ("zoe", "")}, "rename"))
+        with pytest.raises(LockedError, match=r"somebody else .* left as it is, and no copy: .*"):
+            transfer(old, new)
+    with Gallery.open(new) as gallery:
+        assert gallery.rows()[1].person == "zoe"
+        assert len(gallery) == 9
+    with pytest.raises(UsageError, match="already"):
+        transfer(old, new)
+
+
+@pytest.mark.skipif(not has_milvus(), reason="no extra milvus")
+@pytest.mark.parametrize("locks", [False, True])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_failed_copy_to_milvus_is_removed(tmp_path, full, monkeypatch, locks, late):
+    old, new = full("folder"), place_of("lite", tmp_path, "new")
+    if locks:
+        monkeypatch.setattr(Lock, "__init__", partialmethod(_lock, Lock.__init__))
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        if late:
+            meddling(patch, stop)
+        transfer(old, new, copying.silent if late else stop)
+    with pytest.raises(UsageError, match="there is no gallery"):
+        open_store(new)
+    assert transfer(old, new) == 9
+
+
+def _lock(lock, init, notes, who, needed):
+    init(lock, notes, who, True)
 
 
 @pytest.mark.skipif(not has_milvus(), reason="no extra milvus")

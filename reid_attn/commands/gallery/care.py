@@ -36,7 +36,11 @@ def add_actions(actions: Subparsers) -> None:
         "Copy a gallery to another place, Milvus or a folder, and compare both row by row.",
         "reid-attn gallery copy people milvus:http://127.0.0.1:19530/people",
     )
-    parser.add_argument("target", metavar="TARGET", help="a place where there is no gallery")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a folder, made anew, or an address where there is no gallery",
+    )
 
 
 def _verify(arguments: argparse.Namespace) -> None:

@@ -16,11 +16,11 @@ from ... import storage
 from ...errors import DamagedError, DiskError, LockedError, MismatchError, UsageError
 from .. import audit
 from ..contract import Correction, Erasure, Found, Label, Summary, Vectors
-from ..copying import Content
+from ..copying import Content, Copyable, blank, copy
 from ..filters import Where
+from ..pictures import Progress, silent
 from ..record import Entry, Meta, Row
 from . import (
-    cache,
     changes,
     corrections,
     erasure,
@@ -61,12 +61,16 @@ class LocalStore:
             schema.create(connection)
             write(connection, meta, "create", {"purpose": meta.purpose})
 
-    @staticmethod
-    def discard(folder: Path) -> None:
-        """Remove a gallery that nobody has open, and nothing else of its folder."""
-        database = (NAME, f"{NAME}-wal", f"{NAME}-shm")
-        for name in (*database, cache.INDEX, cache.COLUMNS, audit.NAME, audit.HEAD):
-            storage.remove(folder / name)
+    @classmethod
+    def copy_of(cls, source: Copyable, folder: Path, progress: Progress = silent) -> int:
+        """Copy a gallery to a folder that must not exist; returns the number of rows.
+
+        It has its name when it is whole: until then nobody can write to it, or be deceived.
+        """
+        with storage.new_folder(folder) as unfinished:
+            cls.create(unfinished, blank(source.meta()))
+            with closing(cls.open(unfinished)) as store:
+                return copy(source, store, progress)
 
     @classmethod
     def open(cls, folder: Path) -> "LocalStore":

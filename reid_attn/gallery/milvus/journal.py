@@ -62,6 +62,8 @@ class Journal:
         self._rows = rows
         self._notes = notes
         self._lock = lock
+        self._wrote = ""
+        """The change that was made here last."""
 
     def create(self, meta: Meta) -> None:
         """Make the first state."""
@@ -87,6 +89,14 @@ class Journal:
                 self._rows.delete(_listed(begun["new"]))
             self._notes.drop(BEGUN)
             yield state
+
+    def only_ours(self, state: State) -> bool:
+        """Whether nothing has changed since the gallery was made, or one thing, by this store."""
+        return state.lines == 1 or (state.lines == 2 and state.meta.change == self._wrote)
+
+    def abandon(self) -> None:
+        """The collections are gone, and what is noted in them; inside `changing`."""
+        self._lock.abandon()
 
     def commit(
         self,
@@ -117,6 +127,7 @@ class Journal:
         for part in parts:
             self._rows.insert(part, self._lock.keep)
         self._lock.keep()
+        self._wrote = begun["state"]["meta"]["change"]
         self._notes.put({SLOTS[begun["line"]["line"] % 2]: json.dumps(begun["state"])})
         self._complete(begun)
         self._notes.drop(BEGUN)

@@ -42,7 +42,12 @@ class Lock:
         try:
             yield
         finally:
-            self._notes.drop(self._claim)
+            if self._needed:
+                self._notes.drop(self._claim)
+
+    def abandon(self) -> None:
+        """The claims went with the gallery, and there is nothing more to lock."""
+        self._needed = False
 
     def keep(self) -> None:
         """Show, now and then during a long change, that the writer lives.

@@ -11,15 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ... import storage
-from ...errors import DamagedError, LockedError, MismatchError, UsageError, nearest
+from ...errors import DamagedError, LockedError, MismatchError, ReidError, UsageError, nearest
 from .. import audit
 from ..arrival import arrived, called, refuse_erased, salted
 from ..contract import Correction, Erasure, Found, Label, Summary, Vectors, ranges
-from ..copying import Content, copy
+from ..copying import Content, Copyable, blank, copy
 from ..filters import Where
 from ..local import LocalStore
 from ..local import records as clock
+from ..pictures import Progress, silent
 from ..record import SCHEMA, Entry, Meta, Row
 from . import corrections, erasure, refusals, verification
 from .address import Address, parse
@@ -61,12 +61,23 @@ class MilvusStore:
             make_collections(link, link.address.name, meta.dimension)
             cls(link, meta)._journal.create(meta)
 
-    @staticmethod
-    def discard(place: str) -> None:
-        """Remove a gallery that nobody has open."""
-        with closing(Link(parse(place))) as link:
-            for collection in reversed(_collections(link.address)):  # without a state it is none
-                link.drop(collection)
+    @classmethod
+    def copy_of(cls, source: Copyable, place: str, progress: Progress = silent) -> int:
+        """Copy a gallery to a place where there is none; returns the number of rows.
+
+        When that fails, what there is of it is removed, unless somebody else has written to it.
+        """
+        cls.create(place, blank(source.meta()))
+        with closing(cls.open(place)) as store:
+            try:
+                return copy(source, store, progress)
+            except BaseException as error:
+                if not store._discard() and isinstance(error, ReidError):
+                    raise LockedError(
+                        f"somebody else has written to {store.place} while it was made, so that it "
+                        f"was left as it is, and no copy: {error}"
+                    ) from error
+                raise
 
     @classmethod
     def open(cls, place: str) -> "MilvusStore":
@@ -250,10 +261,7 @@ class MilvusStore:
 
     def backup(self, target: Path) -> None:
         """A copy in a folder of its own, read back and verified."""
-        with storage.new_folder(target) as folder:
-            LocalStore.create(folder, replace(self.meta(), generation=0, rows=0))
-            with closing(LocalStore.open(folder)) as local:
-                copy(self, local)
+        LocalStore.copy_of(self, target)
 
     def blocked(self) -> list[bytes]:
         """The salted hashes of the sources that may not come back."""
@@ -282,6 +290,16 @@ class MilvusStore:
             details = {"of": content.origin, "rows": ranges(content.numbers)}
             effects = Effects(notes=notes)
             self._journal.carry_out(before, after, "copy", details, effects, content.numbers, parts)
+
+    def _discard(self) -> bool:
+        """Remove the gallery, unless it was changed by anybody but who made this copy."""
+        with self._journal.changing() as state:
+            if not self._journal.only_ours(state):
+                return False
+            for collection in reversed(_collections(self._link.address)):
+                self._link.drop(collection)  # without a state, the first one, it is none
+            self._journal.abandon()
+        return True
 
     def _delete(self, rows: Sequence[int], action: str, block: bool) -> int:
         with self._journal.changing() as state:
