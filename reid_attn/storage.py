@@ -3,6 +3,9 @@
 A file appears whole or not at all: temporary name in the same folder, write, length check, fsync,
 rename, fsync of the folder. Several files that belong together form a *generation*: a folder with a
 manifest of lengths and SHA-256 sums, made current by one atomic pointer, `CURRENT`.
+
+A folder may come from anywhere. What is written in place is therefore never a symbolic link, which
+may lead to any file of the user.
 """
 
 import errno
@@ -24,6 +27,7 @@ MANIFEST = "manifest.json"
 LOCK = ".lock"
 SCHEMA = 1
 
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # not every system has it
 _TEMPORARY = re.compile(r"\.(?P<pid>\d{1,9})\.tmp$", re.ASCII)
 _GENERATION = re.compile(r"gen-(?P<number>\d{6,})$", re.ASCII)
 _HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
@@ -43,9 +47,10 @@ def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     `UsageError` for a name that is too long.
     """
     temporary = _temporary(path)
+    _forget(temporary)  # which somebody dead with our number has left, or a link by that name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
+        with open(temporary, "wb", opener=_not_a_link) as file:
             length = 0
             for piece in pieces:
                 file.write(piece)
@@ -100,7 +105,7 @@ def try_out(path: Path, length: int) -> None:
 def append_line(path: Path, value: Mapping[str, Any]) -> None:
     """Append one JSON line to a log such as `metrics.jsonl`."""
     try:
-        with open(path, "a", encoding="utf-8") as file:
+        with open(path, "a", encoding="utf-8", opener=_not_a_link) as file:
             file.write(json.dumps(value) + "\n")
     except OSError as error:
         raise _refused(f"could not append to {path}", error) from error
@@ -117,7 +122,10 @@ def append_after(
     kill. Lines are without their newline. With `sync` the line is on the disk.
     """
     try:
-        with open(witness, "ab+", buffering=0) as lock, open(path, "ab+") as file:
+        with (
+            open(witness, "ab+", buffering=0, opener=_not_a_link) as lock,
+            open(path, "ab+", opener=_not_a_link) as file,
+        ):
             fcntl.flock(lock, fcntl.LOCK_EX)
             last, end = _last_line(file)
             file.truncate(end)  # what a killed process left of a line was never acknowledged
@@ -156,6 +164,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     Nobody shall take half of it for the whole. `UsageError` when there is something already.
     """
     _refuse_existing(path)
+    remove(_temporary(path))  # as in `write_pieces`
     unfinished = make_folder(_temporary(path))
     try:
         _sweep_temporaries(path.parent)
@@ -244,7 +253,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's only lock, which dies with its process; `LockedError` when it is taken."""
     path = make_folder(folder) / LOCK
     try:
-        file = open(path, "ab+", buffering=0)
+        file = open(path, "ab+", buffering=0, opener=_not_a_link)
     except OSError as error:
         raise _refused(f"could not open {path}", error) from error
     with file:
@@ -371,11 +380,21 @@ def _last_line(file: BinaryIO) -> tuple[bytes, int]:
     return whole.rpartition(b"\n")[2], start + len(whole + newline)
 
 
+def _not_a_link(path: str, flags: int) -> int:
+    """The opener of files that are written; `OSError` for a symbolic link in place of one."""
+    return os.open(path, flags | _NO_FOLLOW, 0o666)
+
+
 def _refused(what: str, error: OSError, advice: str = "") -> ReidError:
-    """The error that tells `what`; a name that no disk takes is no fault of the disk."""
+    """The error that tells `what`; neither a name that no disk takes nor a link is its fault."""
     told = f"{what} ({error.strerror or error})"
     if error.errno == errno.ENAMETOOLONG:
         return UsageError(f"{told}: choose a shorter name")
+    if error.errno == errno.ELOOP and error.filename and os.path.islink(error.filename):
+        return DiskError(
+            f"{what}: {error.filename} is a symbolic link, and nothing is written to where it "
+            "leads; remove it, or put what it leads to in its place"
+        )
     return DiskError(told + advice)
 
 

@@ -54,7 +54,9 @@ class Disk:
 
         return call
 
-    def _open(self, path: Path, mode: str, buffering: int = -1, encoding: str = "") -> Any:
+    def _open(
+        self, path: Path, mode: str, buffering: int = -1, encoding: str = "", opener: Any = None
+    ) -> Any:
         disk = self
 
         class Raw(io.FileIO):
@@ -70,7 +72,7 @@ class Disk:
                     raise
                 return super().write(data)
 
-        raw = Raw(path, mode.replace("b", ""))
+        raw = Raw(path, mode.replace("b", ""), opener=opener)
         if buffering == 0:
             return raw
         buffered = io.BufferedWriter(raw)
