@@ -16,6 +16,7 @@ from reid_attn.errors import DamagedError, DataError, DiskError, LockedError, Us
 from reid_attn.gallery import Gallery, copying
 from reid_attn.gallery.filters import EVERYTHING
 from reid_attn.gallery.local import records as clock
+from reid_attn.gallery.local.connection import Connection
 from reid_attn.gallery.milvus.lock import Lock
 from reid_attn.gallery.places import open_store, transfer
 
@@ -216,6 +217,22 @@ def test_a_folder_with_something_in_it_takes_no_copy(tmp_path, full):
             transfer(old, place)
     assert os.listdir(new) == ["note"]
     assert sorted(os.listdir(tmp_path)) == ["new", "old"]
+
+
+def test_a_backup_on_a_full_disk_names_where_it_was_to_be(tmp_path, full, monkeypatch):
+    copy_to = Connection.copy_to
+
+    def filling(self, other):
+        other._sqlite.execute("PRAGMA max_page_count = 3")
+        copy_to(self, other)
+
+    monkeypatch.setattr(Connection, "copy_to", filling)
+    with Gallery.open(full("folder")) as gallery:
+        told = r"could not copy .*old/gallery.sqlite to .*\.new\..*/gallery.sqlite \(.*full\): "
+        with pytest.raises(DiskError, match=told):
+            gallery.backup(tmp_path / "new")
+        assert gallery.verify() == 9
+    assert os.listdir(tmp_path) == ["old"]
 
 
 KILLED = """

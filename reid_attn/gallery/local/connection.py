@@ -53,9 +53,18 @@ class Connection:
         self.closed = True
 
     def copy_to(self, other: "Connection") -> None:
-        """Make `other` a copy of this database as it is now."""
-        with self.explained():
-            self._sqlite.backup(other._sqlite)
+        """Make `other` a copy of this database as it is now; `DiskError` names both.
+
+        SQLite does not tell which of them failed.
+        """
+        try:
+            with self.explained():
+                self._sqlite.backup(other._sqlite)
+        except DiskError as error:
+            raise DiskError(
+                f"could not copy {self.path} to {other.path} ({error.__cause__}): the gallery is "
+                "as it was; free some space where the copy is to be, or choose another place for it"
+            ) from error
 
     @contextmanager
     def transaction(self, kind: str = "DEFERRED") -> Iterator[None]:
