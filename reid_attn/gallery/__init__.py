@@ -3,7 +3,8 @@
 from .contract import Embedder, Store
 from .filters import Where, where
 from .gallery import Gallery
-from .results import Answer, Calibration, Hit, Stats
+from .record import Calibration
+from .results import Answer, Hit, Stats
 from .sightings import Sighting
 
 __all__ = [

@@ -13,7 +13,7 @@ from ..errors import DataError
 from ..evaluation.openset import open_set
 from .contract import Store
 from .filters import LIVE
-from .results import Calibration
+from .record import Calibration
 
 QUERIES = 2_000  # pictures that are searched for, drawn at random
 PICTURES = 200_000  # that are searched, drawn at random

@@ -22,13 +22,20 @@ from .linking import Group
 from .pictures import Progress, silent
 from .queries import Query, Source, own_row, query_vectors
 from .ranking import ranked
-from .record import Attributes, Meta, Row, camera_number, person_name
-from .results import Answer, Calibration, Grouping, Hit, Stats, figures
+from .record import (
+    LAST_MOMENT,
+    MOST_DAYS,
+    Attributes,
+    Calibration,
+    Meta,
+    Row,
+    camera_number,
+    person_name,
+)
+from .results import Answer, Grouping, Hit, Stats, figures
 from .sightings import Sighting
 
 KEEP_DAYS = 30
-MOST_DAYS = 36_525  # a hundred years
-LAST_MOMENT = 253_402_300_799  # of the year 9999, the last that dates can tell
 
 
 class Gallery:

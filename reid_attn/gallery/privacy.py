@@ -5,7 +5,6 @@ defence is the audit log, which holds its hash. Where it is to be written is tri
 anything is deleted, since nobody can be forgotten a second time.
 """
 
-import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from .. import __version__, storage
 from ..errors import DiskError, ReidError, UsageError, nearest
 from .contract import Store
 from .filters import EVERYTHING, Where
-from .record import Row
+from .record import Row, attributes_of
 
 RECEIPTS = "receipts"
 _ROOM = 2**16  # bytes, more than most receipts have
@@ -146,5 +145,4 @@ def _described(row: Row) -> dict[str, Any]:
     hidden = ("source", "source_hash", "key", "vector_hash", "thumbnail_hash", "attributes")
     plain = {name: value for name, value in asdict(row).items() if name not in hidden}
     source = os.fsencode(row.source).decode("utf-8", "replace")
-    attributes = json.loads(row.attributes)
-    return {**plain, "source": source, "attributes": attributes}
+    return {**plain, "source": source, "attributes": attributes_of(row.attributes)}

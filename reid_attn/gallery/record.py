@@ -10,16 +10,21 @@ import json
 import math
 import operator
 import os
+import re
+import reprlib
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
-from ..errors import DataError
+from ..errors import DamagedError, DataError
 
 SCHEMA = 4
 DISTANCE = "cosine"
 DIGEST_BYTES = hashlib.sha256().digest_size
+MOST_DAYS = 36_525  # a hundred years
+LAST_MOMENT = 253_402_300_799  # of the year 9999, the last that dates can tell
+MOST_NUMBERS = 2**28  # of a vector; SQLite takes no longer one
 Attributes = Mapping[str, Any]
 
 _PLAIN = {str, bytes, int, float, type(None)}
@@ -76,9 +81,36 @@ class Row:
     """The generation that wrote it last."""
 
 
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """From which score on a person counts as known, measured on the gallery's own vectors."""
+
+    threshold: float
+    wanted_rate: float
+    """The share of unknown persons that was allowed to be accepted."""
+    measured_rate: float
+    """The share that was accepted among persons that the threshold was not chosen on."""
+    detection_rate: float
+    """The share of known persons that was accepted and rightly named there."""
+    gallery: int
+    """Pictures in the gallery then; n times as many have about n times the false matches."""
+    unknown_queries: int
+    """On which the threshold was chosen."""
+    generation: int
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any] | None) -> "Calibration | None":
+        """What a gallery keeps of a calibration; `None` as long as there was none."""
+        if not stored:
+            return None
+        # what was wanted used to be kept under a name that reads like a measurement
+        renamed = {"false_match_rate": "wanted_rate"}
+        return cls(**{renamed.get(name, name): value for name, value in stored.items()})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
-    """The state of a whole gallery."""
+    """The state of a whole gallery; `DataError` for a value that none can have."""
 
     fingerprint: str
     dimension: int
@@ -106,6 +138,62 @@ class Meta:
     versions: str = ""
     pid: int = 0
     host: str = ""
+
+    def __post_init__(self) -> None:
+        for name, fits in _FITS.items():
+            value = getattr(self, name)
+            if not fits(value):
+                raise DataError(f"{reprlib.repr(value)} is no {name} of a gallery")
+
+
+Fits = Callable[[Any], bool]
+
+
+def _whole(least: int, most: int = 2**63 - 1) -> Fits:
+    return lambda value: type(value) is int and least <= value <= most
+
+
+def _none_or(fits: Fits) -> Fits:
+    return lambda value: value is None or fits(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_unicode(value: Any) -> bool:
+    """A text without halves of characters, which has one form in bytes."""
+    return isinstance(value, str) and value == value.encode(errors="replace").decode()
+
+
+def _is_hexadecimal(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("([0-9a-f]{2})*", value) is not None
+
+
+def _is_measured(value: Any) -> bool:
+    """The fields of a `Calibration`, all of them finite numbers."""
+    try:
+        Calibration.of(value)
+        numbers = list(value.values())
+    except (TypeError, AttributeError):
+        return False
+    return bool(numbers) and all(
+        (type(n) is int or isinstance(n, float)) and -(2.0**63) <= n < 2.0**63 for n in numbers
+    )
+
+
+_FITS: dict[str, Fits] = {
+    **dict.fromkeys(("purpose", "controller", "run", "created", "versions", "host"), _is_text),
+    **dict.fromkeys(("fingerprint", "distance", "change"), _is_unicode),
+    **dict.fromkeys(("schema", "generation", "rows", "pid"), _whole(0)),
+    "dimension": _whole(1, MOST_NUMBERS),
+    "keep_days": _none_or(_whole(1, MOST_DAYS)),
+    "until": _none_or(_whole(0, LAST_MOMENT)),
+    "pictures": lambda value: isinstance(value, bool),
+    "salt": _is_hexadecimal,
+    "calibration": _none_or(_is_measured),
+}
+"""What the value of each field of `Meta` must be: who forges one forges its checksum as well."""
 
 
 def entry_key(
@@ -190,6 +278,20 @@ def attributes_text(attributes: Attributes | None) -> str:
     except (TypeError, ValueError) as error:
         raise DataError(f"the attributes {attributes!r} are no JSON object ({error})") from error
     return text
+
+
+def attributes_of(text: str) -> dict[str, Any]:
+    """The attributes of a row; `DamagedError` when `text` is not what `attributes_text` writes."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise DamagedError(
+            f"the attributes {reprlib.repr(text)} of a row are no JSON object: the gallery is "
+            "damaged, and 'reid-attn gallery verify' names the row"
+        )
+    return found
 
 
 def attribute_value(text: str) -> Any:

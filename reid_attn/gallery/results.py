@@ -1,13 +1,13 @@
 """What a gallery answers: hits, the decision on the person searched for, and figures."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
 from ..errors import DamagedError
 from .contract import Store
-from .record import Row
+from .record import Calibration, Row, attributes_of
 
 Grouping = Literal["picture", "person", "track"]
 
@@ -36,6 +36,7 @@ class Hit:
     def __post_init__(self) -> None:
         if self.row < 1:
             raise DamagedError(f"{self.row} is not a row of a gallery: its index is damaged")
+        attributes_of(self.attributes)
 
     @classmethod
     def of(cls, row: Row, score: float) -> "Hit":
@@ -43,33 +44,6 @@ class Hit:
         source = os.fsdecode(row.source)
         known = (row.name, row.time, row.track, row.attributes)
         return cls(row.row, row.person, row.camera, source, score, *known)
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """From which score on a person counts as known, measured on the gallery's own vectors."""
-
-    threshold: float
-    wanted_rate: float
-    """The share of unknown persons that was allowed to be accepted."""
-    measured_rate: float
-    """The share that was accepted among persons that the threshold was not chosen on."""
-    detection_rate: float
-    """The share of known persons that was accepted and rightly named there."""
-    gallery: int
-    """Pictures in the gallery then; n times as many have about n times the false matches."""
-    unknown_queries: int
-    """On which the threshold was chosen."""
-    generation: int
-
-    @classmethod
-    def of(cls, stored: Mapping[str, Any] | None) -> "Calibration | None":
-        """What a gallery keeps of a calibration; `None` as long as there was none."""
-        if not stored:
-            return None
-        # what was wanted used to be kept under a name that reads like a measurement
-        renamed = {"false_match_rate": "wanted_rate"}
-        return cls(**{renamed.get(name, name): value for name, value in stored.items()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from reid_attn.errors import DataError
-from reid_attn.gallery import Gallery
+from reid_attn.gallery import Calibration, Gallery
 
 DIMENSION = 8
 
@@ -69,6 +70,16 @@ def pictures(tmp_path: Path) -> list[Path]:
     for path in paths:
         path.write_bytes(path.name.encode())
     return paths
+
+
+@pytest.fixture
+def measured() -> Callable[[float], dict[str, float]]:
+    """What `calibrate` keeps, with a threshold of one's own."""
+
+    def calibration(threshold: float) -> dict[str, float]:
+        return asdict(Calibration(threshold, 0.01, 0.0, 1.0, 9, 4, 2))
+
+    return calibration
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def digests(count):
 
 
 @pytest.fixture
-def full(tmp_path, monkeypatch):
+def full(tmp_path, monkeypatch, measured):
     """Makes a gallery with a past: added in two goes, renamed, removed from, and forgotten."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(clock, "now", lambda: 1_000_000_000)
@@ -73,7 +73,7 @@ def full(tmp_path, monkeypatch):
             gallery.store.relabel({3: ("", "Nobody"), 4: ("carla", "Carla")}, "rename")
             gallery.remove([9])
             gallery.forget("dora")
-            gallery.store.annotate("calibrate", calibration={"threshold": 0.5})
+            gallery.store.annotate("calibrate", calibration=measured(0.5))
         return place
 
     return make
@@ -111,13 +111,15 @@ def test_everything_arrives(tmp_path, full, source, target, monkeypatch):
 
 
 @pytest.mark.parametrize("target", ["folder", lite])
-def test_a_source_that_changes_meanwhile_is_not_copied(tmp_path, full, target, monkeypatch):
+def test_a_source_that_changes_meanwhile_is_not_copied(
+    tmp_path, full, target, monkeypatch, measured
+):
     old, new = full("folder"), place_of(target, tmp_path, "new")
     monkeypatch.setattr(copying, "PART", 4)
 
     def meddle(count):
         with Gallery.open(old) as gallery:
-            gallery.store.annotate("calibrate", calibration={"threshold": 0.6})
+            gallery.store.annotate("calibrate", calibration=measured(0.6))
 
     with pytest.raises(LockedError, match="was changed while it was copied"):
         transfer(old, new, meddle)

@@ -115,11 +115,11 @@ def test_too_many_tracks_are_refused_before_memory_is(crowd, monkeypatch):
         gallery.link(threshold=0.9)
 
 
-def test_without_a_threshold(crowd):
+def test_without_a_threshold(crowd, measured):
     gallery, _ = crowd
     with pytest.raises(UsageError, match=r"no threshold of .* is known"):
         gallery.link()
-    gallery.store.annotate("calibrate", calibration={"threshold": 0.9})
+    gallery.store.annotate("calibrate", calibration=measured(0.9))
     assert len(gallery.link()) == 5
 
 

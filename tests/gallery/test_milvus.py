@@ -275,11 +275,11 @@ def test_a_row_that_was_changed_behind_our_back_is_named(place):
             gallery.search(np.ones(DIMENSION), 5)
 
 
-def test_a_changed_or_lost_line_of_the_log_is_named(place):
+def test_a_changed_or_lost_line_of_the_log_is_named(place, measured):
     with Gallery.open(place) as gallery:
         store = gallery.store
         for number in range(4):
-            store.annotate("calibrate", calibration={"number": number})
+            store.annotate("calibrate", calibration=measured(number))
             store.record("search", {"k": number, "answers": []})
         line = json.loads(store._notes.get(["log/change/3"])["log/change/3"])
         store._notes.put({"log/change/3": json.dumps({**line, "who": "me"})}, "change")

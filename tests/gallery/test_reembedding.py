@@ -76,9 +76,9 @@ def folder(tmp_path, pictures, old, kept):
     return folder
 
 
-def test_all_that_is_known_stays(folder, pictures, new):
+def test_all_that_is_known_stays(folder, pictures, new, measured):
     with Gallery.open(folder) as gallery:
-        gallery.store.annotate("calibrate", calibration={"threshold": 0.5})
+        gallery.store.annotate("calibrate", calibration=measured(0.5))
         before = gallery.rows()
         found = gallery.reembed(new, "runs/new")
         assert found == {"sources": COUNT, "thumbnails": 0, "lost": []}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...errors import DamagedError
 from ..filters import Where
-from ..record import Row
+from ..record import Row, attributes_of
 
 NEVER = 2**63 - 1
 
@@ -122,7 +122,7 @@ class Columns:
         if where.tracks is not None:
             chosen &= self._on_tracks(where.tracks)
         for key, value in (where.attributes or {}).items():
-            fits = [w for w in self.attributes.words if _has(json.loads(w), key, value)]
+            fits = [w for w in self.attributes.words if _has(attributes_of(w), key, value)]
             chosen &= self.attributes.among(fits)
         return chosen
 

@@ -3,9 +3,9 @@
 import secrets
 from typing import Any
 
-from ..record import SCHEMA, Meta, Row, checksum, entry_key
+from ..record import SCHEMA, Row, checksum, entry_key
 from .connection import Connection
-from .records import insert, read_values, write_values
+from .records import insert, meta_of, read_values, write_values
 from .schema import ADDED, FIRST_TABLES, META_TABLE, SQLITE_OWN, TABLES, create, tables
 
 _FIRST = sorted((*FIRST_TABLES, SQLITE_OWN))
@@ -37,7 +37,7 @@ def migrate(connection: Connection) -> None:
     for statement in TABLES:
         if statement not in found:
             connection.execute(statement)
-    write_values(connection, Meta(**{**read_values(connection), "schema": SCHEMA}))
+    write_values(connection, meta_of(connection, {**read_values(connection), "schema": SCHEMA}))
 
 
 def _migrate_first(connection: Connection) -> None:
@@ -50,7 +50,7 @@ def _migrate_first(connection: Connection) -> None:
     connection.execute("DROP TABLE meta")
     create(connection)
     new = {"controller": "", "until": None, "pictures": False, "salt": secrets.token_hex(16)}
-    meta = Meta(**{**new, **values, "schema": SCHEMA})
+    meta = meta_of(connection, {**new, **values, "schema": SCHEMA})
     count = 0
     for record in connection.execute("SELECT * FROM people_1 ORDER BY row_id"):
         *columns, recorded = record

@@ -2,13 +2,13 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 
-from ...errors import MismatchError, UsageError
+from ...errors import DataError, MismatchError, UsageError
 from ..contract import Vectors
 from ..record import SCHEMA, Meta, Row, checksum
 from .connection import Connection
@@ -22,8 +22,14 @@ def read_values(connection: Connection) -> dict[str, Any]:
     for key, value, recorded in connection.execute("SELECT * FROM meta"):
         if checksum((key, value)) != recorded:
             raise connection.damaged(f"the entry {key!r} of table 'meta'")
-        values[key] = json.loads(value)
-    if values.get("schema", 0) > SCHEMA:
+        try:
+            values[key] = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise connection.damaged(f"the entry {key!r} of table 'meta'") from error
+    schema = values.get("schema", 0)
+    if type(schema) is not int:
+        raise connection.damaged("the entry 'schema' of table 'meta'")
+    if schema > SCHEMA:
         raise MismatchError(
             f"{connection.path} was written by a later version of reid_attn: update this one"
         )
@@ -43,7 +49,15 @@ def read_meta(connection: Connection) -> Meta:
     values = read_values(connection)
     if values.keys() != {field.name for field in fields(Meta)}:
         raise connection.damaged("table 'meta'")
-    return Meta(**values)
+    return meta_of(connection, values)
+
+
+def meta_of(connection: Connection, values: Mapping[str, Any]) -> Meta:
+    """The state with these values; `DamagedError` when no gallery has such."""
+    try:
+        return Meta(**values)
+    except (DataError, TypeError) as error:
+        raise connection.damaged(f"table 'meta' ({error})") from error
 
 
 def rows(connection: Connection) -> Iterator[Row]:
@@ -78,13 +92,22 @@ def vectors(connection: Connection, wanted: Sequence[Row], dimension: int) -> Ve
     numbers = [row.row for row in wanted]
     query = 'SELECT * FROM vectors WHERE "row" IN ({})'
     stored = dict(connection.by_numbers(query, numbers))
+    for row in wanted:
+        vector = stored.get(row.row, b"")
+        if checksum((vector,)) != row.vector_hash or not is_vector(vector, dimension):
+            raise connection.damaged(f"the vector of row {row.row} of table 'people'")
     found = np.empty((len(wanted), dimension), np.float32)
     for place, row in enumerate(wanted):
-        vector = stored.get(row.row, b"")
-        if checksum((vector,)) != row.vector_hash:
-            raise connection.damaged(f"the vector of row {row.row} of table 'people'")
-        found[place] = np.frombuffer(vector, "<f4")
+        found[place] = np.frombuffer(stored[row.row], "<f4")
     return found
+
+
+def is_vector(content: bytes, dimension: int) -> bool:
+    """Whether it has this dimension and a direction: finite, and not zero."""
+    if len(content) != 4 * dimension:
+        return False
+    vector = np.frombuffer(content, "<f4")
+    return 0 < float(np.vdot(vector, vector)) < np.inf
 
 
 def thumbnails(connection: Connection, wanted: Sequence[Row]) -> list[bytes | None]:

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from ...errors import DamagedError
-from ..record import checksum
+from ..record import attributes_of, checksum
 from . import changes, corrections, records, staging
 from .connection import Connection
 
@@ -17,12 +17,12 @@ def problems(connection: Connection) -> list[str]:
     check = f"PRAGMA integrity_check({_SHOWN})"
     try:
         found += [f"SQLite: {text}" for (text,) in connection.execute(check) if text != "ok"]
-        expected = records.read_meta(connection).rows
+        meta = records.read_meta(connection)
         numbers = [row for (row,) in connection.execute('SELECT "row" FROM people ORDER BY "row"')]
-        if len(numbers) != expected:
-            found.append(f"table 'people' has {len(numbers)} of {expected} rows")
+        if len(numbers) != meta.rows:
+            found.append(f"table 'people' has {len(numbers)} of {meta.rows} rows")
         for number in numbers:
-            found += _row_problems(connection, number)
+            found += _row_problems(connection, number, meta.dimension)
         found += _strays(connection)
         changes.refused(connection)
         corrections.read(connection)
@@ -32,15 +32,17 @@ def problems(connection: Connection) -> list[str]:
     return found
 
 
-def _row_problems(connection: Connection, number: int) -> Iterator[str]:
+def _row_problems(connection: Connection, number: int, dimension: int) -> Iterator[str]:
     """What is wrong with a row, its vector and its thumbnail."""
     query = 'SELECT * FROM {} WHERE "row" = ?'
     try:
         record = connection.execute(query.format("people"), (number,)).fetchone()
         row = records.verified(connection, record or (number, b""))
+        attributes_of(row.attributes)
         for table, expected in (("vector", row.vector_hash), ("thumbnail", row.thumbnail_hash)):
             stored = connection.execute(query.format(f"{table}s"), (number,)).fetchone()
-            if (None if stored is None else checksum(stored[1:])) != expected:
+            same = (None if stored is None else checksum(stored[1:])) == expected
+            if not same or (table == "vector" and not records.is_vector(stored[1], dimension)):
                 yield f"the {table} of row {number} of table 'people' is not as it was written"
     except (DamagedError, sqlite3.Error) as error:
         reason = "" if isinstance(error, DamagedError) else f" ({error})"

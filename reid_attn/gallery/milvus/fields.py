@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DamagedError, DataError
-from ..record import Row, checksum
+from ..record import Row, attributes_of, checksum
 from .link import Link, Record
 
 NEVER = 2**63 - 1
@@ -73,7 +73,7 @@ def encode(row: Row, vector: bytes, thumbnail: bytes | None) -> Record:
         name: value.hex() if name in _BYTES and value is not None else value
         for name, value in asdict(row).items()
     }
-    attributes = json.loads(row.attributes)
+    attributes = attributes_of(row.attributes)
     record = {
         "row": row.row,
         "vector": np.frombuffer(vector, "<f4"),
