@@ -210,14 +210,27 @@ def fitting_rows(vectors: ArrayLike, dimension: int) -> Vectors:
 
     `DataError` for another shape, a row that is not finite, or a zero row, which has no direction.
     """
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused as such
-        rows = np.asarray(vectors, dtype=np.float32)
+    rows = float_array(vectors)
     if rows.ndim != 2 or rows.shape[1] != dimension:
         raise DataError(
             f"vectors of shape {rows.shape} do not fit a gallery of dimension {dimension}: "
             f"give one row of {dimension} numbers per picture"
         )
     return unit_rows(rows)
+
+
+def float_array(values: object) -> Vectors:
+    """`values` of any shape as float32; `DataError` for texts, complex numbers and uneven rows."""
+    try:
+        given = np.asarray(values)
+        if given.dtype.kind not in "fiubO":  # texts would be read as numbers where they can be
+            raise TypeError(f"they are of type {given.dtype}")
+        with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused as such
+            return given.astype(np.float32, copy=False)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"vectors must be rows of real numbers, equally many in each ({error})"
+        ) from error
 
 
 def ranges(numbers: Iterable[int]) -> list[list[int]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .contract import Embedder, Store, Vectors, fitting_rows
+from .contract import Embedder, Store, Vectors, fitting_rows, float_array
 
 Source = str | os.PathLike[str]
 Query = Source | int | Sequence[Source] | ArrayLike
@@ -32,7 +32,7 @@ def query_vectors(
         elif isinstance(query, int):
             row = store.vectors([query])[0]
         else:
-            row = fitting_rows(np.asarray(query)[None], dimension)[0]
+            row = fitting_rows(float_array(query)[None], dimension)[0]
         rows.append(row)
     return fitting_rows(np.reshape(rows, (-1, dimension)), dimension)
 

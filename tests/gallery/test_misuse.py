@@ -76,3 +76,35 @@ def test_numbers_given_twice_are_damage(folder, add_random):
             link.execute("UPDATE sqlite_sequence SET seq = 1")
         with pytest.raises(DamagedError, match="UNIQUE constraint failed"):
             gallery.add_vectors(np.ones((1, DIMENSION)), ["a"], [1], ["a"], [bytes(32)])
+
+
+NO_NUMBERS = {
+    "texts": np.array(["x"] * DIMENSION),
+    "texts of numbers": np.array(["1"] * DIMENSION),
+    "bytes": np.array([b"1"] * DIMENSION),
+    "complex": np.ones(DIMENSION) * 1j,
+    "nothing": [None, {}, *range(DIMENSION - 2)],
+    "uneven": [[1.0] * 3, [1.0] * 4, *range(DIMENSION - 2)],
+    "moments": np.array(["2026-01-01"] * DIMENSION, "datetime64[D]"),
+    "too large": [10**400] * DIMENSION,
+}
+
+
+@pytest.mark.parametrize("kind", NO_NUMBERS)
+def test_vectors_that_are_no_numbers_are_bad_data(folder, add_random, kind):
+    add_random(folder, 3)
+    with Gallery.open(folder) as gallery:
+        with pytest.raises(DataError, match="vectors must be rows of real numbers"):
+            gallery.add_vectors([NO_NUMBERS[kind]], ["a"], [1], ["a"], [bytes(32)])
+        with pytest.raises(DataError, match="vectors must be rows of real numbers"):
+            gallery.search(NO_NUMBERS[kind], 1)
+        assert gallery.verify() == 3
+
+
+@pytest.mark.parametrize("type_", [np.float16, np.float64, np.int8, np.uint64, bool, object, list])
+def test_any_type_of_real_numbers_is_taken(folder, type_):
+    numbers = [1, 0, 1, 1, 0, 1, 0, 0]
+    vector = numbers if type_ is list else np.array(numbers, type_)
+    with Gallery.open(folder) as gallery:
+        assert gallery.add_vectors([vector], ["a"], [1], ["a"], [bytes(32)]) == 1
+        assert gallery.search(vector, 1)[0].score == pytest.approx(1)
