@@ -66,6 +66,11 @@ class Labels:
             row.scores[junk] = -np.inf
             yield row, good, junk
 
+    def refuse_unmatched(self) -> None:
+        """`DataError` when no query has a good picture, so that nothing could be measured."""
+        if not any(len(self.matches(query)[0]) for query in range(len(self.query_persons))):
+            raise self.no_valid_query()
+
     def no_valid_query(self) -> DataError:
         """Why nothing could be measured."""
         known = self.gallery_persons[self.gallery_persons != JUNK]

@@ -6,11 +6,24 @@ import numpy as np
 
 from ..data import Dataset, Picture
 from ..evaluation import Ranking
+from ..evaluation.labels import Labels
 from ..features import Features, FeatureSet, extract
 from ..features.extract import Progress
 from ..models import Network
 from ..settings import Settings
 from .processes import Processes
+
+
+def refuse_unmatched(dataset: Dataset) -> None:
+    """`DataError` for a test in which no query has a match; a set without a test is none."""
+    if dataset.query and dataset.gallery:
+        sides = (
+            [picture.person for picture in dataset.query],
+            [picture.camera for picture in dataset.query],
+            [picture.person for picture in dataset.gallery],
+            [picture.camera for picture in dataset.gallery],
+        )
+        Labels(*sides, rule=None).refuse_unmatched()
 
 
 def extract_together(

@@ -10,6 +10,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from ..data.batches import Batch, finish
+from ..errors import UsageError
 from ..losses import Objective
 from ..models import Network, build_network
 from ..models.adoption import Report
@@ -108,7 +109,9 @@ class Learner:
         with self.phase("loss"):
             losses = self.objective(*output, labels, self.processes.gather)
         with self.phase("backward"):
-            self.scaler.scale(losses.total * share).backward()
+            if losses.total.requires_grad:
+                self.scaler.scale(losses.total * share).backward()
+            self._refuse_standstill()
         accuracy = (output.logits.argmax(-1) == labels).to(losses.total.dtype).mean()
         values = {"total": losses.total, **losses.terms, "accuracy": accuracy}
         with self.phase("backward"):  # what was launched above is waited for here
@@ -151,6 +154,14 @@ class Learner:
 
     def _parameters(self) -> list[nn.Parameter]:
         return list(self.network.parameters())
+
+    def _refuse_standstill(self) -> None:
+        """`UsageError` where no loss reaches a weight that learns, as with a frozen backbone."""
+        if all(parameter.grad is None for parameter in self._parameters()):
+            raise UsageError(
+                "no loss reaches anything that learns: with schedule.freeze_steps the backbone "
+                "stands still, so give loss.identity more than 0, or add a block"
+            )
 
     def _gradients(self) -> list[Tensor]:
         return [p.grad for p in self._parameters() if p.grad is not None]

@@ -22,7 +22,7 @@ from ..features import FeatureSet
 from ..settings import Settings, dump
 from . import checkpoint
 from .checkpoint import Position
-from .evaluation import extract_together, headline
+from .evaluation import extract_together, headline, refuse_unmatched
 from .interrupt import Interruption
 from .learner import Learner, first_network
 from .log import MetricLog
@@ -50,7 +50,7 @@ def train(
     one, the features of the evaluation after the last epoch, if there was one.
 
     Raises:
-        DataError: a picture cannot be read, or the loss is not finite.
+        DataError: no query has a match, a picture cannot be read, or the loss is not finite.
         Interrupted: a signal came; the work so far is saved.
     """
     quiet = console if processes.first else Console(quiet=True)
@@ -77,6 +77,7 @@ class _Training:
         self.settings, self.dataset, self.run, self.console = settings, dataset, run, console
         self.interruption, self.processes = interruption, processes
         self.people = [dataset.describe(person) for person in dataset.labels()]
+        processes.together(lambda: refuse_unmatched(dataset))
         self.shard = Shard(processes.rank, processes.size)
         processes.together(lambda: self.shard.places(settings.batch))  # refuses what has no shares
         self.plan = processes.together(lambda: Timetable(dataset, settings))

@@ -175,6 +175,16 @@ def test_a_frozen_backbone_stands_still_and_its_blocks_and_head_learn() -> None:
     )
 
 
+@pytest.mark.parametrize("others", [{}, {"loss": {"center": 1e-3}}])
+def test_a_frozen_backbone_that_leaves_nothing_to_learn_is_told(others: dict) -> None:
+    groups = {"schedule": {"freeze_steps": 1}, "model": {"width": 8, "attention": []}}
+    loss = {"identity": 0, **others.get("loss", {})}
+    with pytest.raises(UsageError, match=r"^no loss reaches anything that learns"):
+        step(new(**groups, loss=loss), 0, batch(0))
+    step(new(**groups, loss=loss | {"metric_feature": "after_neck"}), 0, batch(0))
+    step(new(**groups, loss=loss), 1, batch(0))
+
+
 def test_the_average_follows_its_formula() -> None:
     learner = new(optimizer={"ema": 0.25})
     name = "backbone.layer4.2.conv3.weight"

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,20 @@ def test_an_evaluation_that_fails_keeps_the_epochs_before_it(
     picture.write_bytes(whole)
     train(settings, load(settings.data.source), tmp_path / "run", QUIET)
     assert load_trained(tmp_path / "run").state["position"]["epoch"] == 4
+
+
+def test_a_test_without_a_match_is_refused_before_the_training(
+    tiny: Settings, tmp_path: Path
+) -> None:
+    """As of pictures of one camera: each `--resume` would begin with that evaluation, and end."""
+    dataset = load(tiny.data.source)
+    query, gallery = (
+        tuple(replace(picture, camera=1) for picture in side)
+        for side in (dataset.query, dataset.gallery)
+    )
+    with pytest.raises(DataError, match=r"none of the 18 queries has a match"):
+        train(tiny, replace(dataset, query=query, gallery=gallery), tmp_path, Console(quiet=True))
+    assert [path.name for path in tmp_path.iterdir()] == [storage.LOCK]
 
 
 def test_bfloat16_trains(tiny: Settings, tmp_path: Path) -> None:
