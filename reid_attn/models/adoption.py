@@ -10,11 +10,10 @@ from torch import Tensor
 
 from ..attention import Block
 from .fit import load_weights
-from .network import Network
+from .network import CLASSIFIERS, Network
 from .renaming import CLASSIFIER, Style, style_of
 
 _PRETRAINED_HEAD = re.compile(r"backbone\.(body\.)?(fc|head|head_dist|classifier|last_linear)\.")
-_CLASSIFIER = re.compile(r"(parts\.\d+\.)?classifier\.")
 _TRUNK = ("backbone.", "embedding.")
 
 
@@ -115,7 +114,7 @@ def _why_not(
 def _optional(network: Network, own: Mapping[str, Tensor], whole: bool) -> set[str]:
     """What the file need not have."""
     if whole:
-        return {key for key in own if _CLASSIFIER.match(key)}
+        return {key for key in own if CLASSIFIERS.match(key)}
     needed = {f"backbone.{key}" for key in network.backbone.own_keys()}
     return {key for key in own if key not in needed and not key.startswith("embedding.")}
 

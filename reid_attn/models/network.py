@@ -16,7 +16,8 @@ from .places import BlockPlacer
 from .pooling import AveragePooling, GeMPooling
 from .resnet import ResNet50
 
-_CLASSIFIER = re.compile(r"(parts\.\d+\.)?classifier\.")
+CLASSIFIERS = re.compile(r"(parts\.\d+\.)?classifier\.")
+"""How the keys of what only training needs begin."""
 _FOR_TRAINING = {"weights", "classifier", "classifier_deviation", "checkpoint_activations"}
 _ADDED = ("backbone", "stem", "parts")  # options that older fingerprints do not know
 
@@ -99,7 +100,7 @@ def fingerprint(network: Network, settings: Settings) -> str:
     evaluation = settings.evaluation.model_dump_json(include={"feature", "flip"})
     digest.update(f"{model}{evaluation}{settings.data.height}x{settings.data.width}".encode())
     for name, tensor in sorted(network.state_dict().items()):
-        if not _CLASSIFIER.match(name):
+        if not CLASSIFIERS.match(name):
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
