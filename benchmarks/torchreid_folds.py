@@ -118,13 +118,17 @@ def _numbers(name: str, fold: Path, arguments: argparse.Namespace) -> dict[str, 
         "rank1": ranking.rank1,
         "mAP": ranking.mAP,
         "minutes": minutes,
-        "made": f"by torchreid 0.2.5: {recipe.model}, 256×128, "
+        "made": f"by torchreid 0.2.5: {recipe.model} from {_origin(name)}, 256×128, "
         f"its {whole.epochs} epochs{in_fewer}, {'bf16' if bf16 else 'fp32'}, "
         f"{_device()} with {torch.get_num_threads()} threads",
         "persons": [picture.person for picture in dataset.query],
         "rank1_of_queries": np.where(np.isnan(first), np.nan, first == 0).tolist(),
         "AP_of_queries": ranking.average_precision.tolist(),
     }
+
+
+def _origin(name: str) -> str:
+    return "ImageNet weights" if name == "resnet50" else "random weights"
 
 
 def _train(recipe: Recipe, root: Path, weights: Path, bf16: bool) -> torch.nn.Module:
