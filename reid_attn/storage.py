@@ -158,6 +158,21 @@ def make_folder(path: Path) -> Path:
 
 
 @contextmanager
+def target_folder(path: Path) -> Iterator[Path]:
+    """`path`, made when missing and tried, before the block does the work that is to end in it.
+
+    If the block fails, what was made is removed again as far as it is empty.
+    """
+    made = _missing(path)
+    try:
+        try_out(_temporary(make_folder(path) / "results"), 1)
+        yield path
+    except BaseException:
+        _remove_empty(made)
+        raise
+
+
+@contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder under another name, to be filled by the block, that becomes `path` at its end.
 
@@ -184,6 +199,20 @@ def _refuse_existing(path: Path) -> None:
     except OSError as error:
         raise _refused(f"could not write {path}", error) from error
     raise UsageError(f"{path} exists already: choose a name that is free")
+
+
+def _missing(folder: Path) -> list[Path]:
+    """Of `folder` and its parents those that do not exist, the innermost first."""
+    return [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """The innermost first, up to one that holds something."""
+    try:
+        for folder in folders:
+            folder.rmdir()
+    except OSError:
+        pass  # not empty, or not made at all; the error that led here is the one to tell
 
 
 def _move(folder: Path, path: Path) -> None:
@@ -250,7 +279,11 @@ def _temporary(path: Path) -> Path:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's only lock, which dies with its process; `LockedError` when it is taken."""
+    """Hold the folder's only lock, which dies with its process; `LockedError` when it is taken.
+
+    If the block fails before it wrote anything, a folder that was made here is removed again.
+    """
+    made = _missing(folder)
     path = make_folder(folder) / LOCK
     try:
         file = open(path, "ab+", buffering=0, opener=_not_a_link)
@@ -259,6 +292,8 @@ def locked(folder: Path) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                raise BlockingIOError  # its holder removed it, and the next one made it anew
             file.truncate(0)
             file.write(str(os.getpid()).encode())
         except BlockingIOError as error:
@@ -269,7 +304,13 @@ def locked(folder: Path) -> Iterator[None]:
             ) from error
         except OSError as error:
             raise DiskError(f"could not lock {path} ({error.strerror})") from error
-        yield
+        try:
+            yield
+        except BaseException:
+            if made and os.listdir(folder) == [LOCK]:
+                _forget(path)
+                _remove_empty(made)
+            raise
 
 
 def write_generation(folder: Path, files: Mapping[str, bytes]) -> int:

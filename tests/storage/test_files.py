@@ -97,6 +97,8 @@ def test_a_name_that_is_too_long_leaves_nothing(tmp_path: Path) -> None:
         lambda: storage.write_bytes(long, NEW),
         lambda: storage.append_line(long, {}),
         lambda: storage.make_folder(long / "b"),
+        lambda: storage.target_folder(long / "b").__enter__(),
+        lambda: storage.locked(long / "b").__enter__(),
     ):
         with pytest.raises(UsageError, match=r"File name too long\): choose a shorter name"):
             act()
@@ -225,3 +227,40 @@ def test_a_process_of_somebody_else_is_alive(
     monkeypatch.setattr(os, "kill", forbidden)
     storage.sweep(tmp_path)
     assert set(contents(tmp_path)) == {f".a.{dead}.tmp"}
+
+
+def test_a_target_is_made_and_kept(tmp_path: Path) -> None:
+    target = tmp_path / "a" / "b"
+    with storage.target_folder(target) as made:
+        assert made == target and list(target.iterdir()) == []
+    with storage.target_folder(target):
+        pass
+    assert target.is_dir()
+
+
+def test_of_a_failed_work_no_empty_target_is_left(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    for target in ("old", "old/a/b", "new"):
+        with pytest.raises(KeyboardInterrupt), storage.target_folder(tmp_path / target):
+            raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.rglob("*")] == ["old"]
+    with pytest.raises(ValueError, match="late"), storage.target_folder(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "kept").write_text("")
+        raise ValueError("late")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "kept", "old"]
+
+
+def test_a_target_that_takes_no_file(tmp_path: Path, disk: Disk) -> None:
+    with (
+        pytest.raises(DiskError, match="could not write"),
+        disk.watch(range(1, 9)),
+        storage.target_folder(tmp_path),
+    ):
+        pytest.fail("the work began")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(DiskError, match="could not make the folder"),
+        storage.target_folder(tmp_path / "file" / "a"),
+    ):
+        pytest.fail("the work began")

@@ -83,3 +83,25 @@ def test_a_disk_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(DiskError, match="could not lock"), storage.locked(tmp_path):
         pass
+
+
+def test_a_block_that_wrote_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="refused"), storage.locked(tmp_path / "runs" / "new"):
+        raise ValueError("refused")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="late"), storage.locked(tmp_path / "run"):
+        (tmp_path / "run" / "kept").write_text("")
+        raise ValueError("late")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "kept"]
+
+
+def test_a_lock_that_its_holder_removed_meanwhile_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remove(*_: Any) -> None:
+        (tmp_path / ".lock").replace(tmp_path / "gone")
+        (tmp_path / ".lock").write_text("77")
+
+    monkeypatch.setattr(fcntl, "flock", remove)
+    with pytest.raises(LockedError), storage.locked(tmp_path):
+        pytest.fail("it let two in")
