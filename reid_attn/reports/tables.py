@@ -69,7 +69,8 @@ def counts(metrics: Mapping[str, Any]) -> list[Count]:
 def print_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
     """Print `metrics` (fractions, as in `metrics.json`) in percent, the plain mAP first.
 
-    The lines `mAP: 85.9%` and `CMC curve, Rank-1  :94.5%` are what this field's scripts look for.
+    What else was measured, `comparisons` and `baselines`, has a line each, last. The lines
+    `mAP: 85.9%` and `CMC curve, Rank-1  :94.5%` are what this field's scripts look for.
     """
     lines = [f"mAP: {metrics['mAP']:.1%}"]
     lines += [f"CMC curve, Rank-{k:<3}:{metrics[f'rank{k}']:.1%}" for k in RANKS]
@@ -84,6 +85,10 @@ def print_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
     for count in counts(metrics):
         table.add_row(*count)
     console.print(table)
+    others = {**(metrics.get("comparisons") or {}), **(metrics.get("baselines") or {})}
+    for name, scores in others.items():
+        line = f"{name}: mAP {scores['mAP']:.1%}, Rank-1 {scores['rank1']:.1%}"
+        console.print(Text(line), soft_wrap=True)
 
 
 def print_ranked(console: Console, ranked: RankedList) -> None:

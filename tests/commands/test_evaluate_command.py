@@ -97,3 +97,17 @@ def test_wrong_use_is_one_sentence_and_writes_nothing(
     assert error.startswith("error: ")
     assert message in error
     assert not list(tmp_path.iterdir())
+
+
+def test_what_was_asked_for_is_printed(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--baselines", "--feature", "both", "--rerank", "--expand"]
+    assert main(["evaluate", str(run), *more, "-o", str(tmp_path)]) == 0
+    found = metrics(tmp_path)
+    printed = capsys.readouterr().out.splitlines()
+    asked = found["comparisons"] | found["baselines"]
+    assert len(asked) == 7
+    for name, scores in asked.items():
+        assert f"{name}: mAP {scores['mAP']:.1%}, Rank-1 {scores['rank1']:.1%}" in printed
+    assert [line for line in printed if line.startswith("mAP: ")] == [f"mAP: {found['mAP']:.1%}"]
