@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 from ._arguments import Subparsers, add_checkpoint, add_command
+from .terminal import complain
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -32,19 +33,23 @@ def run(arguments: argparse.Namespace) -> None:
     """Extract and write."""
     from rich.console import Console
 
+    from .. import storage
     from ..errors import Interrupted, UsageError
     from ..features import Embedder
     from ..features.file import SUFFIX, save
     from ..features.parts import discard
-    from ..reports.retrieval import embed_pictures
+    from ..reports.pictures import embed_and_keep, list_pictures
 
     if arguments.output.suffix.lower() != SUFFIX or arguments.output.is_dir():
         raise UsageError(f"-o {arguments.output} is no file to write: name one that ends in .npz")
     embedder = Embedder(arguments.run_folder, arguments.checkpoint)
-    parts = arguments.output.with_name(f"{arguments.output.name}.parts")
     images = arguments.images.absolute()  # names that lead to the pictures from every folder
+    listed = list_pictures(images)
+    parts = arguments.output.with_name(f"{arguments.output.name}.parts")
     try:
-        features = embed_pictures(embedder, images, Console(stderr=True), parts)
+        with storage.target_folder(arguments.output.parent):
+            features = embed_and_keep(embedder, listed, parts, Console(stderr=True))
+            save(arguments.output, features)
     except KeyboardInterrupt:
         if not parts.exists():
             raise
@@ -52,6 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
             f"stopped; what is finished lies in {parts}: the same command again goes on",
             signal.SIGINT,
         ) from None
-    save(arguments.output, features)
     discard(parts)
+    if lack := listed.lack("pictures"):
+        complain(f"persons and cameras are unknown in {arguments.output} (-1): {lack}")
     print(f"{arguments.output}: {len(features)} features of {embedder.dimension} numbers")

@@ -12,8 +12,9 @@ def add_parser(commands: Subparsers) -> None:
         commands,
         "retrieve",
         "Search a gallery for the people in query pictures: a table, a page of ranked lists, and "
-        "a CSV. With names as in Market-1501, pictures of the same person at the same camera are "
-        "left out and answers are marked right or wrong.",
+        "a CSV. Where all names are as in Market-1501, pictures of the same person at the same "
+        "camera are left out and answers are marked right or wrong; of folders for each person "
+        "(--data folder:PATH), evaluate does so.",
         "reid-attn retrieve runs/quickstart --query data/sample/query "
         "--gallery data/sample/bounding_box_test -k 10",
     )

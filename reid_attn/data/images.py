@@ -27,6 +27,7 @@ STD = (0.229, 0.224, 0.225)
 NORMALISATIONS = {"imagenet": (MEAN, STD), "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))}
 """Mean and standard deviation by the names of `data.normalisation`."""
 SUFFIXES = (".jpg", ".jpeg", ".png")
+ADVICE = "replace it by a JPEG or PNG picture, or leave it out"
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 25_000_000
 MAX_SCANS = 100
@@ -200,7 +201,7 @@ def _png(picture: Image.Image, data: bytes) -> Image.Image:
 
 
 def _refuse(name: str, reason: str) -> NoReturn:
-    raise DataError(f"{name} {reason}: replace it by a JPEG or PNG picture, or leave it out")
+    raise DataError(f"{name} {reason}: {ADVICE}")
 
 
 def _unreadable(error: OSError) -> NoReturn:

@@ -21,6 +21,7 @@ PLACES = ("", "market1501", RELEASE, f"market1501/{RELEASE}")
 COUNTS = {"train": 12_936, "query": 3_368, "gallery": 15_913, "junk": 3_819}
 TRAIN_PERSONS = 751
 DISTRACTOR, JUNK = 0, -1
+EXAMPLE = "0002_c1s1_000451_03.jpg"
 
 _NAME = re.compile(r"(-1|[0-9]{1,9})_c([0-9]{1,9})(?:s[0-9]+)?(?:_.*)?\.[a-z]+", re.I | re.S)
 
@@ -50,6 +51,12 @@ def parse_name(name: str) -> tuple[int, int] | None:
     """(person, camera) of a file name, or `None` when it does not follow the rule."""
     match = _NAME.fullmatch(name)
     return (int(match[1]), int(match[2])) if match else None
+
+
+def written_person(name: str) -> str:
+    """The person as a file name writes it, such as 0047; empty when it does not follow the rule."""
+    match = _NAME.fullmatch(name)
+    return match[1] if match else ""
 
 
 def build(
@@ -101,7 +108,7 @@ def _names(folder: Path, reading: Reading, problems: list[str]) -> list[str]:
 def _problem(split: str, parsed: tuple[int, int] | None, home: str) -> str:
     """What is wrong with a name in `split`, first seen in folder `home`; or an empty text."""
     if parsed is None:
-        return "the name is not like 0002_c1s1_000451_03.jpg"
+        return f"the name is not like {EXAMPLE}"
     if parsed[0] <= DISTRACTOR and split != "gallery":
         return "only the gallery may hold distractors (0000) and junk (-1)"
     return "" if home == SPLITS[split] else f"a picture of this name is also in {home}"

@@ -1,4 +1,6 @@
-"""Which pictures of a set cannot be decoded: found before training, by decoding each once."""
+"""Which pictures cannot be decoded, found by decoding each once: those of a set, before training,
+or those that are left where a work met one.
+"""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +9,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from .dataset import SPLITS, BadPicture, Dataset, first
-from .images import decode
+from .images import ADVICE, decode
 
 Progress = Callable[[int], None]
 """Called with the number of pictures that were just finished."""
@@ -22,7 +24,7 @@ def screen(
 ) -> Dataset:
     """The set without the pictures of `splits` that cannot be decoded, which `bad` then lists."""
     pictures = [picture for split in splits for picture in dataset.splits()[split]]
-    bad = _undecodable(sorted({picture.path for picture in pictures}), progress)
+    bad = undecodable(sorted({picture.path for picture in pictures}), progress)
     known = {picture.path for picture in bad}
     train, query, gallery = (
         tuple(picture for picture in split if picture.path not in known)
@@ -40,19 +42,19 @@ def summary(bad: Sequence[BadPicture]) -> str:
     """How many there are, and the first by name; an empty text without any."""
     if not bad:
         return ""
-    count = "1 picture" if len(bad) == 1 else f"{len(bad)} pictures"
-    return "\n".join([f"{count} left out that cannot be decoded:", *first(_lines(bad))])
+    return "\n".join([f"{_count(bad)} left out that cannot be decoded:", *first(_lines(bad))])
 
 
-def refuse_bad(source: str, bad: Sequence[BadPicture]) -> None:
-    """One `DataError` that counts and names them; nothing where there are none."""
+def refuse_bad(bad: Sequence[BadPicture], where: str, otherwise: str) -> None:
+    """One `DataError` that counts and names them, with what to do `otherwise`; nothing for none."""
     if bad:
-        count = "1 picture of it cannot" if len(bad) == 1 else f"{len(bad)} pictures of it cannot"
-        lines = [f"{source} cannot be used, since {count} be decoded:", *first(_lines(bad))]
-        raise DataError("\n".join([*lines, "or leave them all out with data.bad_pictures=skip"]))
+        head = f"{_count(bad)} of {where} cannot be decoded:"
+        advice = f"replace them by JPEG or PNG pictures, or {otherwise}"
+        raise DataError("\n".join([head, *first(_lines(bad)), advice]))
 
 
-def _undecodable(paths: Sequence[Path], progress: Progress) -> tuple[BadPicture, ...]:
+def undecodable(paths: Sequence[Path], progress: Progress = silent) -> tuple[BadPicture, ...]:
+    """Those of `paths` that cannot be decoded."""
     bad = []
     with ThreadPoolExecutor() as threads:
         tasks = {path: threads.submit(_reason, path) for path in paths}
@@ -69,8 +71,12 @@ def _reason(path: Path) -> str:
     try:
         decode(path)
     except DataError as error:
-        return str(error).removeprefix(f"{path} ")
+        return str(error).removeprefix(f"{path} ").removesuffix(f": {ADVICE}")
     return ""
+
+
+def _count(bad: Sequence[BadPicture]) -> str:
+    return "1 picture" if len(bad) == 1 else f"{len(bad)} pictures"
 
 
 def _lines(bad: Sequence[BadPicture]) -> list[str]:

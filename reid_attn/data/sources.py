@@ -65,7 +65,7 @@ def load_settings(
         return dataset
     screened = screen(dataset, needed, progress)
     if not reading.skip_bad:
-        refuse_bad(data.source, screened.bad)
+        refuse_bad(screened.bad, data.source, "leave them all out with data.bad_pictures=skip")
     refuse(data.source, screened.problems(needed))
     return screened
 

@@ -30,7 +30,7 @@ from .measurements import (
     reranked,
 )
 from .page import Report, write_report
-from .progress import counted
+from .progress import counted, features_of
 from .ranked_lists import Failure, RankedList
 from .tables import print_metrics
 
@@ -77,22 +77,23 @@ def evaluate_run(
     settings = _settings(trained.settings, options)
     dataset = load_settings(settings.data, SPLITS if options.baselines else TEST)
     trained.network.to(choose_device("auto"))
-    features = features or _extract(trained, dataset, settings, console)
-    comparisons, baselines = {}, {}
-    if options.feature == "both":
-        before = _with_feature(settings, "before_neck")
-        ranking = _extract(trained, dataset, before, console).rank(settings.evaluation.metric)
-        comparisons["before the neck"] = ranking.headline()
-    if options.baselines:
-        baselines = _baselines(settings, dataset, console)
-    facts = {
-        "comparisons": comparisons | _variants(features, settings.evaluation.metric, options),
-        "baselines": baselines,
-        "provenance": _provenance(settings, trained, dataset),
-    }
-    look = partial(look_at_queries, trained.network, settings.data)
-    metrics = _measure(features, settings.evaluation.metric, facts, output, look)
-    _write_page(output, run.resolve().name, read_log(run), dump(settings))
+    with storage.target_folder(output):
+        features = features or _extract(trained, dataset, settings, console)
+        comparisons, baselines = {}, {}
+        if options.feature == "both":
+            before = _with_feature(settings, "before_neck")
+            ranking = _extract(trained, dataset, before, console).rank(settings.evaluation.metric)
+            comparisons["before the neck"] = ranking.headline()
+        if options.baselines:
+            baselines = _baselines(settings, dataset, console)
+        facts = {
+            "comparisons": comparisons | _variants(features, settings.evaluation.metric, options),
+            "baselines": baselines,
+            "provenance": _provenance(settings, trained, dataset),
+        }
+        look = partial(look_at_queries, trained.network, settings.data)
+        metrics = _measure(features, settings.evaluation.metric, facts, output, look)
+        _write_page(output, run.resolve().name, read_log(run), dump(settings))
     _tell(console, metrics, output)
 
 
@@ -102,9 +103,10 @@ def evaluate_features(
     """Measure a features file made by any system; of the options, how it is ranked."""
     metric, features = options.metric or "cosine", load_set(path)
     provenance = {"features": str(path), "metric": metric, "re-ranking": "none", **_when()}
-    facts = {"comparisons": _variants(features, metric, options), "provenance": provenance}
-    metrics = _measure(features, metric, facts, output)
-    _write_page(output, path.name, [], "")
+    with storage.target_folder(output):
+        facts = {"comparisons": _variants(features, metric, options), "provenance": provenance}
+        metrics = _measure(features, metric, facts, output)
+        _write_page(output, path.name, [], "")
     _tell(console, metrics, output)
 
 
@@ -139,7 +141,8 @@ def _with_feature(settings: Settings, feature: str) -> Settings:
 def _extract(
     trained: Trained, dataset: Dataset, settings: Settings, console: Console
 ) -> FeatureSet:
-    with counted(console, "features", len(dataset.query) + len(dataset.gallery)) as progress:
+    paths = [picture.path for picture in dataset.query + dataset.gallery]
+    with features_of(console, paths) as progress:
         return extract_set(trained.network, dataset, settings, progress)
 
 
@@ -177,7 +180,6 @@ def _measure(
         "attended": look([*lists["best"][:SHOWN_LOOKS], *lists["worst"][:SHOWN_LOOKS]]),
         "map": feature_map(features, metric),
     }
-    storage.make_folder(output)
     storage.write_json(output / QUERIES_FILE, queries)
     storage.write_json(output / METRICS_FILE, metrics)
     return metrics

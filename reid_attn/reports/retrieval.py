@@ -10,21 +10,18 @@ import numpy as np
 from rich.console import Console
 
 from .. import storage
-from ..data.images import pictures_at
-from ..data.market1501 import DISTRACTOR, JUNK, parse_name
+from ..data.market1501 import DISTRACTOR, written_person
 from ..errors import DataError, MismatchError, UsageError
 from ..features import Embedder, Features
 from ..features.file import SUFFIX, load
-from ..features.parts import embed_in_parts
 from ..neighbours import ExactIndex
 from .page import write_ranked_page
 from .paper import guarded
-from .progress import counted
+from .pictures import UNKNOWN, Listed, embed, list_pictures
 from .ranked_lists import Hit, RankedList
 from .tables import print_ranked
 
 PRINTED = 3
-UNKNOWN = -1
 
 
 def retrieve(
@@ -38,64 +35,76 @@ def retrieve(
     if k < 1:
         raise UsageError(f"-k must be at least 1, not {k}")
     embedder = Embedder(run, checkpoint)
-    queries = embed_pictures(embedder, query, console)
-    if gallery.suffix.lower() == SUFFIX:
-        stored = load(gallery).unit()
-        _check_comparable(embedder, stored, gallery)
+    asking, searched = list_pictures(query), _gallery(embedder, gallery)
+    with storage.target_folder(output):
+        queries, stored = _embedded(embedder, asking, searched, console)
+        lists = rank(queries, stored, k)
+        storage.remove(output / "ranked.html")  # no page of an older search beside the new table
+        storage.write_text(output / "ranked.csv", _csv(lists))
+        unjudged = _unjudged(asking, searched)
+        notes = {
+            "run": str(run),
+            "queries": str(len(lists)),
+            "gallery": f"{gallery} ({len(stored)} pictures)",
+            "metric": "cosine, exact",
+            "fingerprint": embedder.fingerprint,
+            **({"not judged": unjudged} if unjudged else {}),
+        }
+        title = f"{query.resolve().name} in {gallery.resolve().name}"
+        write_ranked_page(output / "ranked.html", title, lists, notes)
+    _tell(console, lists, len(stored), k, unjudged)
+    console.print(f"{output / 'ranked.html'}\n{output / 'ranked.csv'}", soft_wrap=True)
+
+
+def _gallery(embedder: Embedder, place: Path) -> Listed | Features:
+    """The gallery's pictures, or the features that a file has; errors for what is of no use."""
+    if place.suffix.lower() != SUFFIX:
+        return list_pictures(place)
+    stored = load(place).unit()
+    _check_comparable(embedder, stored, place)
+    if not len(stored):
+        raise DataError(f"{place} holds no features: there is nothing to search")
+    return stored
+
+
+def _embedded(
+    embedder: Embedder, asking: Listed, searched: Listed | Features, console: Console
+) -> list[Features]:
+    """Of the queries and of the gallery."""
+    if isinstance(searched, Listed):
+        return embed(embedder, [asking, searched], console)
+    return [*embed(embedder, [asking], console), searched]
+
+
+def _unjudged(asking: Listed, searched: Listed | Features) -> str:
+    """Why no answer is judged; an empty text where all are."""
+    if isinstance(searched, Listed):
+        lack = searched.lack("gallery pictures")
+        if lack:
+            lack += " (evaluate --data folder:PATH judges what lies in a folder for each person)"
     else:
-        stored = embed_pictures(embedder, gallery, console)
-    lists = rank(queries, stored, k)
-    storage.remove(output / "ranked.html")  # no page of an older search beside the new table
-    storage.write_text(output / "ranked.csv", _csv(lists))
-    notes = {
-        "run": str(run),
-        "queries": str(len(lists)),
-        "gallery": f"{gallery} ({len(stored)} pictures)",
-        "metric": "cosine, exact",
-        "fingerprint": embedder.fingerprint,
-    }
-    title = f"{query.resolve().name} in {gallery.resolve().name}"
-    write_ranked_page(output / "ranked.html", title, lists, notes)
+        unknown = int(((searched.persons < 0) | (searched.cameras < 0)).sum())
+        lack = f"{unknown} of {len(searched)} gallery features without person and camera"
+        lack = lack if unknown else ""
+    return " and ".join(filter(None, [asking.lack("queries"), lack]))
+
+
+def _tell(
+    console: Console, lists: Sequence[RankedList], stored: int, k: int, unjudged: str
+) -> None:
+    """Print the first lists, and what is not as one might expect it."""
     for ranked in lists[:PRINTED]:
         print_ranked(console, ranked)
     if len(lists) > PRINTED:
         console.print(f"… and {len(lists) - PRINTED} more queries")
-    if k > len(stored):
-        console.print(f"the gallery holds {len(stored)} pictures, so k = {k} shows all of them")
-    console.print(f"{output / 'ranked.html'}\n{output / 'ranked.csv'}", soft_wrap=True)
-
-
-def embed_pictures(
-    embedder: Embedder, place: Path, console: Console, parts: Path | None = None
-) -> Features:
-    """Unit features of a picture or of all pictures below a folder.
-
-    With a folder for `parts`, many pictures are embedded in parts that are kept in it.
-    Persons and cameras come from the names when all of them follow Market-1501; `-1` is then
-    dropped, as in the data set. Else they are unknown.
-    """
-    paths = pictures_at(place)
-    if not paths:
-        raise DataError(f"there is no picture at {place}: name a JPEG or PNG file or a folder")
-    parsed = [parse_name(path.name) for path in paths]
-    labels = [label for label in parsed if label is not None]
-    if len(labels) < len(paths):
-        labels = [(UNKNOWN, UNKNOWN)] * len(paths)
-    else:
-        kept = [i for i, (person, _) in enumerate(labels) if person != JUNK]
-        paths, labels = [paths[i] for i in kept], [labels[i] for i in kept]
-    if not paths:
-        raise DataError(
-            f"no picture is left at {place}: all have names that begin with -1, which marks junk; "
-            "name other pictures"
+    longest = max(len(ranked.hits) for ranked in lists)
+    if longest < k:
+        console.print(
+            f"the longest list has {longest} of the gallery's {stored} pictures, fewer than k = {k}"
         )
-    with counted(console, f"features of {place.resolve().name}", len(paths)) as progress:
-        if parts is None:
-            vectors = embedder(paths, progress)
-        else:
-            vectors = embed_in_parts(embedder, paths, parts, progress)
-    persons, cameras = np.array(labels, np.int64).reshape(-1, 2).T
-    return Features(vectors, persons, cameras, tuple(map(str, paths)), embedder.fingerprint)
+    if unjudged:
+        note = f"answers are not judged, and the query's own camera is not left out: {unjudged}"
+        console.print(note, soft_wrap=True, markup=False, highlight=False)
 
 
 def rank(queries: Features, gallery: Features, k: int) -> list[RankedList]:
@@ -103,8 +112,6 @@ def rank(queries: Features, gallery: Features, k: int) -> list[RankedList]:
 
     The query's own file is left out, and same-camera junk where it is known.
     """
-    if not len(gallery):
-        raise DataError("the gallery is empty: there is nothing to search")
     index = ExactIndex(gallery.vectors.shape[1])
     index.add(np.arange(len(gallery)), gallery.vectors)
     judged = queries.labelled and gallery.labelled
@@ -154,13 +161,13 @@ def _ranked(
                 picture=Path(gallery.names[row]) if gallery.names else None,
                 score=float(score),
                 correct=same_person if judged else None,
-                person=_label(gallery.persons[row]),
-                camera=_label(gallery.cameras[row]),
+                person=_person(gallery, row),
+                camera=_number(gallery.cameras[row]),
                 kind="distractor" if nobody else "",
             )
         )
     name = Path(queries.names[query])
-    return RankedList(name, _label(person), _label(camera), tuple(hits), None)
+    return RankedList(name, _person(queries, query), _number(camera), tuple(hits), None)
 
 
 def _file(name: str) -> str:
@@ -171,7 +178,14 @@ def _file(name: str) -> str:
         return name
 
 
-def _label(number: int) -> str:
+def _person(features: Features, row: int) -> str:
+    """As the picture's name writes it, such as 0047, which is what a gallery calls the person."""
+    number = features.persons[row]
+    written = written_person(Path(features.names[row]).name) if features.names else ""
+    return written if written and int(written) == number else _number(number)
+
+
+def _number(number: int) -> str:
     return "" if number == UNKNOWN else str(number)
 
 

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from reid_attn.commands import main
-from reid_attn.features import Embedder
+from reid_attn.data import Picture
+from reid_attn.data.images import find
+from reid_attn.features import Embedder, Features, FeatureSet
+from reid_attn.features.file import save_set
 
 
 @pytest.fixture
@@ -111,3 +114,39 @@ def test_what_was_asked_for_is_printed(
     for name, scores in asked.items():
         assert f"{name}: mAP {scores['mAP']:.1%}, Rank-1 {scores['rank1']:.1%}" in printed
     assert [line for line in printed if line.startswith("mAP: ")] == [f"mAP: {found['mAP']:.1%}"]
+
+
+def test_all_undecodable_pictures_of_a_set_are_named(
+    run: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(sample, tmp_path / "set"))
+    bad = [find(copy / "query")[3], *find(copy / "bounding_box_test")[-2:]]
+    for path in bad:
+        path.write_bytes(b"\xff\xd8\xff nothing")
+    out = tmp_path / "new" / "scores"
+    assert main(["evaluate", str(run), "--data", f"market1501:{copy}", "-o", str(out)]) == 3
+    told = capsys.readouterr().err
+    assert "error: 3 pictures of " in told
+    assert "replace them by JPEG or PNG pictures, or leave them out" in told
+    assert all(f"\n  {path} is neither JPEG" in told for path in bad)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("what", ["run", "features"])
+def test_a_place_for_no_scores_is_told_first(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    what: str,
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    for name in ("_extract", "_measure", "_variants"):
+        monkeypatch.setattr(f"reid_attn.reports.evaluation.{name}", None)
+    source = [str(run)]
+    if what == "features":
+        one = Features.of(np.ones((1, 2), np.float32), [Picture(Path("a.jpg"), 1, 1)])
+        save_set(tmp_path / "f.npz", FeatureSet(one, one))
+        source = ["--features", str(tmp_path / "f.npz")]
+    assert main(["evaluate", *source, "-o", str(tmp_path / "file")]) == 6
+    assert f"could not make the folder {tmp_path / 'file'}" in capsys.readouterr().err

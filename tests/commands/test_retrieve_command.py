@@ -214,9 +214,149 @@ def test_queries_that_are_all_junk(
     assert f"no picture is left at {tmp_path / 'junk'}" in capsys.readouterr().err
 
 
-def test_an_empty_gallery(
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No picture may be embedded."""
+    monkeypatch.setattr(Embedder, "__call__", None)
+
+
+def test_all_undecodable_pictures_are_named_at_once(
     trained: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    gallery = Path(shutil.copytree(sample / "bounding_box_test", tmp_path / "gallery"))
+    broken = [*find(gallery)[::2], find(sample / "query")[0]]
+    for path in broken[:-1]:
+        path.write_bytes(b"\xff\xd8\xff nothing")
+    query = tmp_path / "query.png"
+    query.write_bytes(b"")
+    assert retrieve(trained, query, gallery, tmp_path / "out") == 3
+    told = capsys.readouterr().err
+    kept = [path for path in find(gallery) if not path.name.startswith("-1")]
+    bad = [path for path in kept if path in broken]
+    assert f"{len(bad) + 1} pictures of {len(kept) + 1} cannot be decoded:" in told
+    assert f"{query} is empty\n" in told
+    assert sum(f"  {path} is neither JPEG" in told for path in bad) == min(len(bad), 19)
+    assert not (tmp_path / "out").exists()
+    capsys.readouterr()
+    assert main(["extract", str(trained), str(gallery), "-o", str(tmp_path / "new/f.npz")]) == 3
+    assert f"{len(bad)} pictures of {len(kept)} cannot be decoded" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_interrupted_look_at_the_other_pictures_keeps_the_first_name(
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "a.jpg").write_bytes(b"text")
+    (tmp_path / "b.jpg").write_bytes(b"text")
+    monkeypatch.setattr("reid_attn.reports.progress.undecodable", stop)
+    assert retrieve(trained, tmp_path, tmp_path, tmp_path / "out") == 3
+    assert "a.jpg is neither JPEG nor PNG" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("gallery", "code", "message"),
+    [
+        ("empty", 3, "there is no picture at"),
+        ("other.npz", 5, "extracted with another network"),
+        ("none.npz", 3, "holds no features"),
+    ],
+)
+def test_a_gallery_of_no_use_is_told_before_the_queries_are_embedded(
+    trained: Path,
+    sample: Path,
+    tmp_path: Path,
+    unread: None,
+    capsys: pytest.CaptureFixture[str],
+    gallery: str,
+    code: int,
+    message: str,
+) -> None:
     (tmp_path / "empty").mkdir()
-    assert retrieve(trained, sample / "query", tmp_path / "empty", tmp_path / "out") == 3
-    assert "there is no picture at" in capsys.readouterr().err
+    print_of, dimension = Embedder(trained).fingerprint, Embedder(trained).dimension
+    for name, rows, fingerprint in (("other", 1, "0" * 64), ("none", 0, print_of)):
+        labels = np.ones(rows, int)
+        vectors = np.ones((rows, dimension), np.float32)
+        np.savez(
+            tmp_path / name, features=vectors, ids=labels, cams=labels, fingerprint=fingerprint
+        )
+    assert retrieve(trained, sample / "query", tmp_path / gallery, tmp_path / "out") == code
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["retrieve", "extract"])
+def test_a_place_where_nothing_can_be_written_is_told_first(
+    trained: Path,
+    sample: Path,
+    tmp_path: Path,
+    unread: None,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    query = sample / "query"
+    if command == "retrieve":
+        code = retrieve(trained, query, query, tmp_path / "file")
+    else:
+        code = main(["extract", str(trained), str(query), "-o", str(tmp_path / "file/f.npz")])
+    assert code == 6
+    assert f"could not make the folder {tmp_path / 'file'}" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_one_name_of_another_kind_is_told(
+    trained: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gallery = Path(shutil.copytree(sample / "bounding_box_test", tmp_path / "gallery"))
+    find(gallery)[-1].rename(gallery / "holiday.jpg")
+    note = f"1 of {len(find(gallery))} gallery pictures without a name like 0002_c1s1_000451_03.jpg"
+    assert retrieve(trained, sample / "query", gallery, tmp_path / "out") == 0
+    assert f"answers are not judged, and the query's own camera is not left out: {note}" in (
+        capsys.readouterr().out
+    )
+    assert note in (tmp_path / "out" / "ranked.html").read_text()
+    file = tmp_path / "gallery.npz"
+    assert main(["extract", str(trained), str(gallery), "-o", str(file)]) == 0
+    assert note.replace("gallery pictures", "pictures") in capsys.readouterr().err
+    assert retrieve(trained, sample / "query", file, tmp_path / "out") == 0
+    count = len(find(gallery))
+    assert f"{count} of {count} gallery features without person" in capsys.readouterr().out
+    assert retrieve(trained, gallery / "holiday.jpg", sample / "query", tmp_path / "out") == 0
+    assert "1 of 1 queries without a name" in capsys.readouterr().out
+
+
+def test_judged_lists_have_no_such_note(
+    trained: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert retrieve(trained, sample / "query", sample / "query", tmp_path) == 0
+    assert "not judged" not in capsys.readouterr().out
+    assert "not judged" not in (tmp_path / "ranked.html").read_text()
+
+
+def test_more_answers_than_there_are(
+    trained: Path, sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = find(sample / "query")
+    for number, path in enumerate(pictures):
+        shutil.copy(path, tmp_path / f"{number}.jpg")
+    some = len(pictures)
+    for k, told in ((some, True), (some - 1, False)):
+        assert retrieve(trained, tmp_path, tmp_path, tmp_path / "out", "-k", str(k)) == 0
+        note = f"the longest list has {some - 1} of the gallery's {some} pictures"
+        assert (note in capsys.readouterr().out) == told
+
+
+def test_persons_are_called_as_the_names_write_them(
+    trained: Path, sample: Path, tmp_path: Path
+) -> None:
+    gallery = sample / "bounding_box_test"
+    assert retrieve(trained, sample / "query", gallery, tmp_path) == 0
+    for row in rows(tmp_path):
+        assert Path(row["picture"]).name.startswith(f"{row['person']}_")
+    assert '<span class="who">00' in (tmp_path / "ranked.html").read_text()
