@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, MissingExtra
-from .dataset import Dataset, Picture, refuse
+from .dataset import Dataset, Picture, need_folder, refuse
 from .extraction import write_png
 from .images import MAX_PIXELS
 from .matlab import read_numbers, read_texts, whole_column
@@ -68,6 +68,7 @@ def locate(root: Path, boxes: Boxes) -> Path:
     for place in PLACES:
         if (root / place / protocol).is_file():
             return root / place
+    need_folder(root)
     refuse(root, [f"there is no {protocol} in it"])
     return root
 

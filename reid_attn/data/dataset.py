@@ -88,6 +88,13 @@ class Dataset:
         return found
 
 
+def need_folder(path: Path) -> None:
+    """`DataError` where there is no such folder, which says if something else is there."""
+    if not path.is_dir():
+        lack = f"{path} is not a folder" if path.exists() else f"there is no folder {path}"
+        raise DataError(f"{lack}: check the path")
+
+
 def refuse(source: Path | str, problems: Sequence[str]) -> None:
     """Raise one `DataError` that lists all `problems` of `source`; without problems do nothing."""
     if problems:

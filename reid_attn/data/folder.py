@@ -16,17 +16,19 @@ import io
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import DataError
 from ..storage import read_bytes
-from .dataset import SPLITS, Dataset, Picture, refuse
+from .dataset import SPLITS, Dataset, Picture, need_folder, refuse
 from .images import find
 from .reading import WHOLE, Reading
 
 COLUMNS = ("path", "person", "camera")
+SHOWN_HEAD = 200
+"""Characters of a table's first line that an error shows."""
 
 _CAMERA = re.compile(r"[0-9]{1,9}")
 
@@ -44,8 +46,7 @@ class _Entry:
 def read_folder(root: Path, reading: Reading = WHOLE) -> Dataset:
     """The set of `root`; one `DataError` lists everything that is wrong with it."""
     reading.pattern()  # a wrong one is refused before anything is read
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder: check the path")
+    need_folder(root)
     problems: list[str] = []
     entries: list[_Entry] = []
     split = any((root / name).is_dir() for name in SPLITS)
@@ -87,9 +88,27 @@ def _rows(file: Path) -> list[tuple[str, dict[str, str]]]:
         raise DataError(f"{file} is not UTF-8 text ({error}): save the table as UTF-8") from error
     except csv.Error as error:
         raise DataError(f"{file} is not a CSV table ({error}): check its quotes") from error
-    missing = [name for name in COLUMNS if name not in table.fieldnames]
-    refuse(file, [f"the column '{name}' is missing" for name in missing])
+    _check_head(file, table.fieldnames)
     return [(line, {name: row[name].strip() for name in row if name}) for line, row in rows]
+
+
+def _check_head(file: Path, head: Sequence[str]) -> None:
+    """`DataError` for a missing column, with the head that was found and what may be wrong."""
+    missing = [name for name in COLUMNS if name not in head]
+    if not missing:
+        return
+    found = ", ".join(head)
+    if set(";\t") & set(found):
+        advice = "separate the columns by commas"
+    elif set(missing) <= {name.lower() for name in head}:
+        advice = "write the names in small letters"
+    else:
+        advice = "let its first line name the columns"
+    columns = "column" if len(missing) == 1 else "columns"
+    shown = found if len(found) <= SHOWN_HEAD else f"{found[:SHOWN_HEAD]}…"
+    raise DataError(
+        f"{file} has no {columns} {', '.join(missing)}; its head is {shown!r}: {advice}"
+    )
 
 
 def _from_path(

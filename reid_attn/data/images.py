@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import DataError
 from ..settings import DataSettings
 from ..storage import read_bytes
+from .dataset import need_folder
 
 MEAN = (0.485, 0.456, 0.406)
 """Mean of ImageNet in RGB, on the scale 0 to 1."""
@@ -140,8 +141,7 @@ def pictures_at(place: Path) -> list[Path]:
 
 def find(folder: Path) -> list[Path]:
     """All pictures below `folder`, sorted by path; links are followed, each folder once."""
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder: check the path")
+    need_folder(folder)
     found, seen = [], set()
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=_unreadable):
         place = Path(parent).resolve()

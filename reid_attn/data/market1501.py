@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .dataset import Dataset, Picture, refuse
+from .dataset import Dataset, Picture, need_folder, refuse
 from .images import is_picture
 from .reading import WHOLE, Reading
 
@@ -43,6 +43,7 @@ def locate(root: Path) -> Path:
     for place in PLACES:
         if any((root / place / split).is_dir() for split in SPLITS.values()):
             return root / place
+    need_folder(root)
     refuse(root, [f"there is no {', '.join(SPLITS.values())} in it"])
     return root
 

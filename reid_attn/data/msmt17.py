@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..storage import read_bytes
-from .dataset import SPLITS, Dataset, Picture, refuse
+from .dataset import SPLITS, Dataset, Picture, need_folder, refuse
 from .reading import WHOLE, Reading
 
 PLACES = ("", "MSMT17_V1", "MSMT17_V2", "msmt17/MSMT17_V1", "msmt17/MSMT17_V2", "msmt17", "MSMT17")
@@ -60,6 +60,7 @@ def locate(root: Path) -> Path:
     for place in PLACES:
         if any((root / place / name).is_file() for name in LISTS.values()):
             return root / place
+    need_folder(root)
     refuse(root, [f"there is no {', '.join(LISTS.values())} in it"])
     return root
 

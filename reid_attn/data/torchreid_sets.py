@@ -21,7 +21,7 @@ import numpy as np
 
 from ..errors import DataError, MissingExtra, UsageError, nearest
 from ..storage import read_bytes
-from .dataset import Dataset, Picture, refuse
+from .dataset import Dataset, Picture, need_folder, refuse
 from .extraction import read_bitmap, write_png
 from .reading import Reading
 
@@ -40,6 +40,7 @@ def read(root: Path, reading: Reading, name: str) -> Dataset:
         MissingExtra: torchreid is not installed.
     """
     reader = _reader(name)
+    need_folder(root)
     if not (root / reader.dataset_dir).is_dir():
         raise DataError(
             f"there is no {root / reader.dataset_dir}, where torchreid expects {name}: put it there"

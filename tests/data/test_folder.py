@@ -122,9 +122,10 @@ def test_a_wrong_pattern(tmp_path: Path, pattern: str, reason: str) -> None:
         data.load(f"folder:{tmp_path}", pattern)
 
 
-def test_a_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is not a folder"):
-        data.load(f"folder:{tmp_path / 'none'}")
+def test_what_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="file is not a folder"):
+        data.load(f"folder:{tmp_path / 'file'}")
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
@@ -188,11 +189,20 @@ def test_all_problems_of_a_table_come_at_once(tmp_path: Path) -> None:
     assert "line 8: the split '' is not one of" in message
 
 
-def test_missing_columns(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"(?s)2 problems.*'person' is missing.*'camera' is missing"
-    ):
-        data.load(table(tmp_path, "path;person;camera,path"))
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        ("path,Person", "s person, camera; its head is 'path, Person': let its first line"),
+        ("Path, Person,camera", "s path, person; its head is .*: write the names in small"),
+        ("path;person;camera", "its head is 'path;person;camera': separate the columns by commas"),
+        ("path\tperson,camera", r"person; its head is 'path\\tperson, camera': separate the col"),
+        ("x" * 999, "s path, person, camera; its head is 'x{200}…': let its first line"),
+        ("", "s path, person, camera; its head is ''"),
+    ],
+)
+def test_missing_columns(tmp_path: Path, head: str, told: str) -> None:
+    with pytest.raises(DataError, match=rf"list\.csv has no column.*{told}"):
+        data.load(table(tmp_path, head))
 
 
 @pytest.mark.parametrize(

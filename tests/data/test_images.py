@@ -247,5 +247,5 @@ def test_a_place_is_a_picture_or_a_folder_of_them(tmp_path: Path) -> None:
 
 
 def test_finding_needs_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is not a folder"):
+    with pytest.raises(DataError, match=r"there is no folder .*none: check the path"):
         find(tmp_path / "none")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reid_attn import data
-from reid_attn.data import mixing
+from reid_attn.data import mixing, sources
 from reid_attn.errors import DataError, UsageError
 from reid_attn.settings import DataSettings
 
@@ -131,7 +131,7 @@ def test_only_what_is_needed_must_be_there(market: str, photos: str, tmp_path: P
     assert data.load_settings(settings, data.TEST) == data.load_settings(
         DataSettings(source=tested), data.TEST
     )
-    with pytest.raises(DataError, match="nowhere is not a folder"):
+    with pytest.raises(DataError, match="there is no folder nowhere"):
         data.load_settings(settings)
 
 
@@ -157,6 +157,17 @@ def test_no_two_sets_share_a_person_or_a_camera(drawn: list[list[tuple[int, int]
         assert all(len(home) == 1 for home in homes.values())
         before = len({(n, row[what == "camera"]) for n, rows in enumerate(drawn) for row in rows})
         assert len(homes) == before + 1
+
+
+@pytest.mark.parametrize("kind", [*sources.READERS, "torchreid/viper", "all:market1501"])
+def test_a_place_that_is_not_there_is_told_as_such(kind: str, tmp_path: Path) -> None:
+    if kind.startswith(sources.TORCHREID):
+        pytest.importorskip("torchreid")
+    place = tmp_path / "nowhere"
+    expected = "could not read .*No such file" if kind == "csv" else "there is no folder"
+    with pytest.raises(DataError, match=expected) as caught:
+        data.load(f"{kind}:{place}")
+    assert str(place) in str(caught.value)
 
 
 @pytest.mark.parametrize("source", ["all:", "all:photos", "torchreid/viper", "torchreid/viper:"])
