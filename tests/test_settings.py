@@ -455,6 +455,39 @@ def test_a_wrong_override(read: Loader, override: str, complaint: str) -> None:
         read("seed: 3", override)
 
 
+@pytest.mark.parametrize(
+    ("text", "override", "complaint"),
+    [
+        (
+            "seed: 3",
+            "name=a/b",
+            "the command line: 'name' = 'a/b' is refused: a name is made of let",
+        ),
+        (
+            "name: a/b",
+            "seed=4",
+            "config.yaml: 'name' = 'a/b' is refused: a name is made of letters",
+        ),
+        (
+            "seed: 3",
+            "model.backbone=vit",
+            "the command line: .* is refused: use resnet50, resnet50_",
+        ),
+        ("seed: 3", "modle.width=8", "the command line: unknown setting 'modle'"),
+        ("modle: {}", "seed=4", "config.yaml: unknown setting 'modle'"),
+        ("seed: 3", "model.attention=[{slot: head}]", "the command line: .*0.name' must be given"),
+        ("seed: 3", "model.attention.0=a", "the command line: 'model.attention' = "),
+        ("seed: 3", "loss.identity_kind=circle", "config.yaml and the command line: loss.identity"),
+        ("loss: {identity_kind: circle}", "", "config.yaml: loss.identity_kind=circle needs"),
+    ],
+)
+def test_who_said_what_is_wrong_is_named(
+    read: Loader, text: str, override: str, complaint: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^(/.*/)?{complaint}"):
+        read(text, *filter(None, [override]))
+
+
 # ---- the list of options is the documentation
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from .group import Count, Group, Slot
+from .group import Count, Group, Slot, fits
 
 
 class AttentionSettings(Group):
@@ -26,7 +26,11 @@ class ModelSettings(Group):
     """A backbone with attention, pooling, the neck, and the classifier."""
 
     backbone: Annotated[
-        str, Field(pattern=r"^(resnet50|resnet50_ibn_a|(timm|torchreid)/\w[\w.-]*)$")
+        str,
+        fits(
+            r"resnet50|resnet50_ibn_a|(timm|torchreid)/\w[\w.-]*",
+            "use resnet50, resnet50_ibn_a, timm/NAME or torchreid/NAME",
+        ),
     ] = "resnet50"
     """`resnet50` and `resnet50_ibn_a` have all slots; `timm/NAME` and `torchreid/NAME` are built
     by these libraries (extras `zoo` and `torchreid`) and have slot `head` alone."""

@@ -34,9 +34,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
             if isinstance(value, dict) and isinstance(below := values.get(key), dict):
                 value = {**below, **value}
             values[key] = value
-    for override in overrides:
-        _override(values, override)
-    return resolve(values, " over ".join(str(file) for file, _ in layers))
+    given = [_override(values, override) for override in overrides]
+    return resolve(values, " over ".join(str(file) for file, _ in layers), given)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -51,12 +50,15 @@ def read(path: Path) -> dict[str, Any]:
     return values
 
 
-def resolve(values: Mapping[str, Any], origin: str) -> Settings:
-    """`Settings` of nested plain values; `origin` is named in the `UsageError`."""
+def resolve(values: Mapping[str, Any], origin: str, given: Sequence[str] = ()) -> Settings:
+    """`Settings` of nested plain values; the `UsageError` names where a wrong one comes from.
+
+    That is the command line for the keys that were `given` there, and `origin` for the others.
+    """
     try:
         return Settings.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        raise UsageError(f"{origin}: {_explain(error)}") from error
+        raise UsageError(_explain(error, origin, given)) from error
     except (TypeError, ValueError) as error:  # a set, bytes, an alias inside its own anchor
         raise UsageError(f"{origin}: a value cannot be read ({error})") from error
 
@@ -109,7 +111,8 @@ def _layers(path: Path) -> list[tuple[Path, dict[str, Any]]]:
     return layers
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def _override(values: dict[str, Any], override: str) -> str:
+    """Put the value of `key=value` in its place; returns the key."""
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise UsageError(
@@ -122,6 +125,7 @@ def _override(values: dict[str, Any], override: str) -> None:
         if not isinstance(target, dict):
             raise UsageError(f"'{key}': there are no options below '{group}'")
     target[last] = _number(_parse(text, f"'{override}'"))
+    return key
 
 
 def _number(value: Any) -> Any:
@@ -129,21 +133,30 @@ def _number(value: Any) -> Any:
     return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, origin: str, given: Sequence[str]) -> str:
     problems = error.errors()
     unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
     problem = (unknown or problems)[0]  # a misspelt key is why another one is missing
     where = ".".join(str(part) for part in problem["loc"])
+    source = _source(where, origin, given)
     if unknown:
         *groups, key = problem["loc"]
-        return f"unknown setting '{where}'{nearest(str(key), _options_at(groups))}"
+        return f"{source}: unknown setting '{where}'{nearest(str(key), _options_at(groups))}"
     if problem["type"] == "combination":
-        return problem["msg"]
+        return f"{source}: {problem['msg']}"
     if problem["type"] == "missing":
-        return f"'{where}' must be given"
+        return f"{source}: '{where}' must be given"
     text = problem["input"]
     hint = " (YAML wants 1.0e-3)" if isinstance(text, str) and _EXPONENT.fullmatch(text) else ""
-    return f"'{where}' = {text!r} is refused: {problem['msg']}{hint}"
+    return f"{source}: '{where}' = {text!r} is refused: {problem['msg']}{hint}"
+
+
+def _source(where: str, origin: str, given: Sequence[str]) -> str:
+    """Who said what is wrong at `where`; a combination, which is nowhere, may be of both."""
+    if not where:
+        return f"{origin} and the command line" if given else origin
+    inside = any(f"{where}.".startswith(f"{key}.") or key.startswith(f"{where}.") for key in given)
+    return "the command line" if inside else origin
 
 
 def _options_at(groups: Sequence[int | str]) -> list[str]:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from .data import AugmentSettings, BatchSettings, DataSettings, EvaluationSettings
-from .group import Group
+from .group import Group, fits
 from .model import ModelSettings
 from .training import LossSettings, OptimizerSettings, ScheduleSettings, TrainingSettings
 
@@ -16,7 +16,10 @@ from .training import LossSettings, OptimizerSettings, ScheduleSettings, Trainin
 class Settings(Group):
     """Everything that decides a run."""
 
-    name: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] = "run"
+    name: Annotated[
+        str,
+        fits(r"\w[\w.-]*", "a name is made of letters, digits, _, . and -, the first no . or -"),
+    ] = "run"
     """The run's folder below `runs/`."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Decides the first weights, the batches, and the augmentation."""
