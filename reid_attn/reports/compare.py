@@ -274,11 +274,11 @@ def _notes(pairs: Sequence[Paired]) -> list[str]:
             "that are valid in both, with its 95% interval over persons (paired identity "
             "bootstrap) and the two-sided p of a paired test; it does not cover another training."
         )
-    if len(pairs) > 2:
+    if count > 1:
         notes.append(
-            f"Comparisons with the first run: {len(pairs) - 1}, and p is not corrected for that; "
+            f"Comparisons with the first run: {count}, and p is not corrected for that; "
             f"to keep the chance of one false finding at 5%, ask for p below "
-            f"{LEVEL / (len(pairs) - 1):.3g} in each metric (Bonferroni)."
+            f"{LEVEL / count:.3g} in each metric (Bonferroni)."
         )
     return notes
 

@@ -32,6 +32,8 @@ _VARIABLES = {
 }
 _LABELLED_RANKS = (1, 5, 10, 20)
 RANK_TICKS = (1, 5, 10, 20, 30, 40, 50, 100)
+_LABEL_HEIGHT = 0.12
+"""Of the plot: a point nearer to the bottom has its label above it, off the numbers of the axis."""
 _FEW = 30  # up to so many points, each is marked
 
 COLOURS = tuple(to_hex(matplotlib.colormaps["viridis"](step / 8)) for step in range(9))
@@ -60,15 +62,16 @@ def cmc_plot(cmc: Sequence[float]) -> str:
     figure, axes = new_figure(width=4.7, height=2.9)
     ranks = range(1, len(percent) + 1)
     axes.plot(ranks, percent, color=CYCLE[0], linewidth=2)
+    bottom, top = max(math.floor(percent[0] / 10 - 1) * 10, 0), 102
     labelled = ""
     for rank in (rank for rank in _LABELLED_RANKS if rank <= len(percent)):
         axes.plot([rank], [percent[rank - 1]], "o", color=CYCLE[0], markersize=5)
         text = f"{percent[rank - 1]:.1f}"
         if text != labelled:  # the labels of a plateau would run into each other
-            _label_point(axes, rank, percent[rank - 1], text)
+            low = percent[rank - 1] - bottom < _LABEL_HEIGHT * (top - bottom)
+            _label_point(axes, rank, percent[rank - 1], text, above=low)
         labelled = text
-    lowest = math.floor(percent[0] / 10 - 1) * 10
-    axes.set_ylim(max(lowest, 0), 102)
+    axes.set_ylim(bottom, top)
     axes.set_xlabel("rank", color=INK)
     axes.set_ylabel("queries answered (%)", color=INK)
     axes.set_xticks([rank for rank in RANK_TICKS if rank <= len(percent)])
@@ -186,8 +189,12 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _label_point(axes: Axes, rank: int, percent: float, text: str) -> None:
-    axes.annotate(text, (rank, percent), xytext=(5, -13), textcoords="offset points", color=INK)
+def _label_point(axes: Axes, rank: int, percent: float, text: str, above: bool) -> None:
+    """Beside a point of a rising curve: below it at its right, or above it at its left."""
+    offset, side = ((0, 5), "right") if above else ((5, -13), "left")
+    axes.annotate(
+        text, (rank, percent), xytext=offset, textcoords="offset points", color=INK, ha=side
+    )
 
 
 def svg_text(figure: Figure) -> str:

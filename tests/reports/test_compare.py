@@ -141,6 +141,16 @@ def test_many_comparisons_are_remarked(make: MakeRun, tmp_path: Path) -> None:
     assert "p below 0.025" in three.text
 
 
+def test_where_no_or_one_p_is_shown_no_level_is_named(make: MakeRun, tmp_path: Path) -> None:
+    other = {"persons": [person + 1 for person in PERSONS]}
+    runs = [make("a"), make("b", **other), make("c", **other), make("d"), make("e")]
+    for shown, bonferroni in ((3, False), (4, False), (5, True)):
+        _, page = compared(runs[:shown], tmp_path / str(shown))
+        assert ("Bonferroni" in page.text) == bonferroni
+    assert "Comparisons with the first run: 2, and p" in page.text
+    assert "p below 0.025" in page.text
+
+
 def test_runs_that_are_called_alike_are_told_apart(make: MakeRun, tmp_path: Path) -> None:
     runs = [make("a/run"), make("b/run")]
     found, _ = compared([*runs, runs[0]], tmp_path / "out")

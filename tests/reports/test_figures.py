@@ -4,6 +4,8 @@ import math
 import re
 from typing import Any
 
+import pytest
+
 from reid_attn.reports.figures import cmc_plot, training_curves
 
 Rows = list[dict[str, Any]]
@@ -15,6 +17,15 @@ def test_the_cmc_names_its_ranks() -> None:
     assert svg.startswith("<svg") and svg.rstrip().endswith("</svg>")
     for text in (">50.0<", ">81.2<", ">rank<"):
         assert text in svg
+
+
+@pytest.mark.parametrize("cmc", [[0.0] * 4 + [0.9] * 46, [0.05, 0.1, 0.4, 0.5, 0.6], [0.3, 0.9]])
+def test_no_label_lies_below_the_axis(cmc: list[float]) -> None:
+    svg = cmc_plot(cmc)
+    bottom = max(float(y) for y in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>1</text>', svg))
+    label = re.search(rf'<text [^>]*y="([\d.]+)"[^>]*>{100 * cmc[0]:.1f}</text>', svg)
+    assert label and float(label[1]) < bottom - 14  # the height of the axis' numbers
+    assert float(label[1]) > 0
 
 
 def test_a_cmc_shorter_than_the_ranks_is_drawn() -> None:
