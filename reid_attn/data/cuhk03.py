@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, MissingExtra
-from .dataset import Dataset, Picture, need_folder, refuse
+from .dataset import Dataset, Picture, locate, refuse
 from .extraction import write_png
 from .images import MAX_PIXELS
 from .matlab import read_numbers, read_texts, whole_column
@@ -47,9 +47,10 @@ def read(root: Path, reading: Reading = WHOLE, *, boxes: Boxes) -> Dataset:
         MissingExtra: pictures must be taken out, and h5py is not installed.
         DiskError: they cannot be written; what is written stays, and the next call goes on.
     """
-    folder = locate(root, boxes)
+    protocol = PROTOCOL.format(boxes)
+    folder = locate(root, PLACES, lambda place: (place / protocol).is_file(), protocol)
     inside = folder / f"images_{boxes}"
-    splits = _protocol(folder / PROTOCOL.format(boxes), inside)
+    splits = _protocol(folder / protocol, inside)
     pictures = [picture for split in splits.values() for picture in split]
     problems = _written(folder, boxes, {picture.path for picture in pictures})
     reasons = {picture.path: reading.fault(picture.path) for picture in pictures}
@@ -60,17 +61,6 @@ def read(root: Path, reading: Reading = WHOLE, *, boxes: Boxes) -> Dataset:
         problems += dataset.differences(COUNTS[boxes], f"CUHK03 ({boxes})")
     refuse(folder, problems)
     return dataset
-
-
-def locate(root: Path, boxes: Boxes) -> Path:
-    """The folder that holds the protocol: `root` or the usual place below it."""
-    protocol = PROTOCOL.format(boxes)
-    for place in PLACES:
-        if (root / place / protocol).is_file():
-            return root / place
-    need_folder(root)
-    refuse(root, [f"there is no {protocol} in it"])
-    return root
 
 
 def parse_name(name: str) -> int | None:

@@ -1,6 +1,6 @@
 """What every data set is to the rest of the project: three lists of pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,6 +93,16 @@ def need_folder(path: Path) -> None:
     if not path.is_dir():
         lack = f"{path} is not a folder" if path.exists() else f"there is no folder {path}"
         raise DataError(f"{lack}: check the path")
+
+
+def locate(root: Path, places: Sequence[str], holds: Callable[[Path], bool], lack: str) -> Path:
+    """The first of the `places` below `root` that `holds` the set; `DataError` names the `lack`."""
+    for folder in (root / place for place in places):
+        if holds(folder):
+            return folder
+    need_folder(root)
+    refuse(root, [f"there is no {lack} in it"])
+    return root
 
 
 def refuse(source: Path | str, problems: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .dataset import Dataset, Picture, need_folder, refuse
+from .dataset import Dataset, Picture, locate, refuse
 from .images import is_picture
 from .reading import WHOLE, Reading
 
@@ -28,7 +28,7 @@ _NAME = re.compile(r"(-1|[0-9]{1,9})_c([0-9]{1,9})(?:s[0-9]+)?(?:_.*)?\.[a-z]+",
 
 def read(root: Path, reading: Reading = WHOLE) -> Dataset:
     """The set below `root`; one `DataError` lists everything that is wrong with it."""
-    folder = locate(root)
+    folder = locate(root, PLACES, _has_a_split, ", ".join(SPLITS.values()))
     problems: list[str] = []
     names = {
         split: _names(folder / place, reading, problems)
@@ -38,14 +38,8 @@ def read(root: Path, reading: Reading = WHOLE) -> Dataset:
     return build(folder, names, problems, reading.needed)
 
 
-def locate(root: Path) -> Path:
-    """The folder that holds the split folders: `root` or one of the usual places below it."""
-    for place in PLACES:
-        if any((root / place / split).is_dir() for split in SPLITS.values()):
-            return root / place
-    need_folder(root)
-    refuse(root, [f"there is no {', '.join(SPLITS.values())} in it"])
-    return root
+def _has_a_split(folder: Path) -> bool:
+    return any((folder / name).is_dir() for name in SPLITS.values())
 
 
 def parse_name(name: str) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..storage import read_bytes
-from .dataset import SPLITS, Dataset, Picture, need_folder, refuse
+from .dataset import SPLITS, Dataset, Picture, locate, refuse
 from .reading import WHOLE, Reading
 
 PLACES = ("", "MSMT17_V1", "MSMT17_V2", "msmt17/MSMT17_V1", "msmt17/MSMT17_V2", "msmt17", "MSMT17")
@@ -41,7 +41,7 @@ def read(root: Path, reading: Reading = WHOLE, *, validation: bool = False) -> D
 
     One `DataError` lists everything that is wrong with it.
     """
-    lists = _Lists(locate(root), reading)
+    lists = _Lists(locate(root, PLACES, _has_a_list, ", ".join(LISTS.values())), reading)
     names = {split: [name] for split, name in LISTS.items()}
     names["train"] += [VALIDATION] * validation
     dataset = _numbered(
@@ -55,14 +55,8 @@ def read(root: Path, reading: Reading = WHOLE, *, validation: bool = False) -> D
     return dataset
 
 
-def locate(root: Path) -> Path:
-    """The folder that holds the lists: `root` or one of the usual places below it."""
-    for place in PLACES:
-        if any((root / place / name).is_file() for name in LISTS.values()):
-            return root / place
-    need_folder(root)
-    refuse(root, [f"there is no {', '.join(LISTS.values())} in it"])
-    return root
+def _has_a_list(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in LISTS.values())
 
 
 def parse_line(line: str) -> tuple[str, int, int] | None:
