@@ -50,7 +50,7 @@ def fail(error: OSError) -> int:
     """End after an error of the system that nobody explained; returns the exit code.
 
     It is told of a named file, and is wrong use where no disk takes the name. A full disk without a
-    name is that of a stream, since `storage.py` explains what happens to files; anything else is a
+    name is that of a stream, since `storage` explains what happens to files; anything else is a
     fault of ours, and raised.
     """
     if isinstance(error, BrokenPipeError):

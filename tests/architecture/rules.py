@@ -15,7 +15,7 @@ RANK = {room: rank for rank, group in enumerate(ORDER) for room in group}
 
 METRIC = tuple(f"evaluation/{name}.py" for name in ("ranking", "scores", "labels", "junk"))
 METRIC_MODULES = tuple(f"reid_attn.{file[:-3].replace('/', '.')}." for file in METRIC)
-STORAGE = ("storage.py",)
+STORAGE = ("storage/",)
 WEIGHTS = ("models/weights.py",)
 ONLY: dict[str, tuple[str, ...]] = {  # who alone may name a module, a function, or a built-in
     "faiss": ("neighbours/",),
@@ -101,8 +101,8 @@ def _wrong_places(place: str, tree: ast.Module, names: dict[str, str]) -> Iterat
         if not here and any(f"{use}.".startswith(f"{name}.") for use in used):
             yield f"{name} belongs to {' and '.join(allowed) or 'nobody'}"
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and place not in STORAGE and _writes(node, names):
-            yield f"line {node.lineno} writes, renames or removes a file, which storage.py does"
+        if isinstance(node, ast.Call) and not place.startswith(STORAGE) and _writes(node, names):
+            yield f"line {node.lineno} writes, renames or removes a file, which storage/ does"
 
 
 def _full_name(node: ast.AST, names: dict[str, str]) -> str:

@@ -29,7 +29,7 @@ def test_the_order_of_the_rooms_is_read_from_the_document() -> None:
         ("training/x.py", "from reid_attn import gallery", "training imports gallery"),
         ("evaluation/x.py", "from .. import features", "evaluation imports features"),
         ("reports/deep/x.py", "from ...commands import main", "reports imports commands"),
-        ("storage.py", "from .settings import load", "storage imports settings"),
+        ("storage/files.py", "from ..settings import load", "storage imports settings"),
         ("errors.py", "from . import storage", "errors imports storage"),
         ("commands/x.py", "from .. import Embedder", "commands imports Embedder"),
         ("evaluation/ranking.py", "import torch", "not torch"),
@@ -87,14 +87,14 @@ def test_a_built_in_is_found(name: str) -> None:
 )
 def test_writing_is_found_outside_storage(call: str) -> None:
     source = f"def f(p, q):\n return {call}"
-    assert "which storage.py does" in "; ".join(problems("gallery/local.py", source))
-    assert not list(problems("storage.py", source))
+    assert "which storage/ does" in "; ".join(problems("gallery/local.py", source))
+    assert not list(problems("storage/files.py", source))
 
 
 def test_a_file_is_renamed_by_its_class_in_storage_alone() -> None:
     source = "from pathlib import Path\ndef f(p, q):\n Path.rename(p, q)"
     assert "pathlib.Path.rename belongs to" in "; ".join(problems("gallery/local.py", source))
-    assert not list(problems("storage.py", source))
+    assert not list(problems("storage/files.py", source))
 
 
 @pytest.mark.parametrize("drawer", sorted(DRAWERS))

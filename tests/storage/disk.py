@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reid_attn import storage
+from reid_attn.storage import files, folders
 
 
 class Killed(BaseException):
@@ -26,7 +26,8 @@ class Disk:
         self._watching, self._failing, self._forgets = False, range(0), False
         for name in ("fsync", "replace", "open", "mkdir", "unlink", "rmdir"):
             monkeypatch.setattr(os, name, self._watched(name, getattr(os, name)))
-        monkeypatch.setattr(storage, "open", self._open, raising=False)
+        for module in (files, folders):
+            monkeypatch.setattr(module, "open", self._open, raising=False)
 
     @contextmanager
     def watch(self, failing: range = range(0), forgets: bool = False) -> Iterator[list[str]]:

@@ -8,6 +8,7 @@ import pytest
 
 from reid_attn import storage
 from reid_attn.errors import DiskError
+from reid_attn.storage import files, system
 
 PRECIOUS = b"precious data\n" * 5
 
@@ -57,7 +58,7 @@ def test_nothing_is_written_through_a_link(victim: Path, folder: Path, writer: s
 def test_a_file_may_be_written_where_links_cannot_be_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch, writer: str
 ) -> None:
-    monkeypatch.setattr(storage, "_NO_FOLLOW", 0)
+    monkeypatch.setattr(system, "_NO_FOLLOW", 0)
     WRITERS[writer][1](folder)
 
 
@@ -87,7 +88,7 @@ def test_a_link_by_the_name_of_our_temporary_file_gives_way(victim: Path, folder
 def test_a_link_that_comes_later_is_refused(
     victim: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "_forget", lambda path: None)
+    monkeypatch.setattr(files, "forget", lambda path: None)
     (folder / f".a.{os.getpid()}.tmp").symlink_to(victim)
     with pytest.raises(DiskError, match="is a symbolic link"):
         storage.write_bytes(folder / "a", b"new")
