@@ -50,7 +50,7 @@ def test_a_dry_run_ends_with_a_result_to_share(
         (["market1501", "bots", "--dry-run"], "no recipe 'bots' for market1501 (did you mean"),
         (["market1501", "zebra", "--dry-run"], "use one of agw, bot"),
         (["market1501", "bot"], "say where the pictures lie: --data DIR"),
-        (["market1501", "bot", "--data", "nowhere"], "nowhere cannot be used"),
+        (["market1501", "bot", "--data", "nowhere"], "there is no folder nowhere"),
     ],
 )
 def test_a_wrong_command_gets_a_sentence(
