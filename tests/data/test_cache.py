@@ -168,7 +168,8 @@ def test_a_full_disk_leaves_nothing_behind(
         write(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "write_bytes", fill_up)
+        for place in (storage, storage.files):  # of the parts, and of the manifest
+            patch.setattr(place, "write_bytes", fill_up)
         with pytest.raises(DiskError, match="full"):
             open_cache(dataset, chosen)
     assert len(written) == failing + 1
