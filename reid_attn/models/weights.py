@@ -104,9 +104,11 @@ def initialise(network: Network, weights: str, stride_in_1x1: bool) -> Report | 
             "layout would load silently and be much worse"
         )
     path = published(weights) if weights in PUBLISHED else Path(weights)
-    if not path.exists():
+    if not path.is_file():
         hint = nearest(weights, [*PUBLISHED, "none"])
-        raise UsageError(f"model.weights: there is no file '{weights}'{hint}")
+        raise UsageError(
+            f"model.weights: there is no file '{weights}'{hint}; none begins with random weights"
+        )
     return adopt(network, read_state_dict(path), str(path), whole=False)
 
 

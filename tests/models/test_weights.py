@@ -182,3 +182,14 @@ def test_loading_reports_every_kind_of_problem_in_one_sentence() -> None:
     network = build_network(SMALL, 5)
     with pytest.raises(MismatchError, match=r"the file does not fit.*'a' is unknown.*in all\)"):
         load_weights(network, {"a": torch.zeros(1)}, "the file")
+
+
+@pytest.mark.parametrize(
+    ("weights", "told"), [("random", ""), ("", ""), ("IMAGENET1K_V3", r" \(did you mean .*\?\)")]
+)
+def test_weights_that_are_no_file_are_told_with_the_way_to_have_none(
+    weights: str, told: str
+) -> None:
+    network = build_network(SMALL, 5)
+    with pytest.raises(UsageError, match=rf"there is no file '{weights}'{told}; none begins"):
+        initialise(network, weights, stride_in_1x1=False)
