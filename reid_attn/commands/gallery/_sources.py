@@ -18,15 +18,15 @@ def pictures_below(sources: Sequence[Path]) -> list[Path]:
 
 def by_name(pictures: Sequence[Path], otherwise: str) -> list[tuple[Path, str, int]]:
     """What names like `0002_c1s1_000451_03.jpg` tell, junk left out; if not, what to say."""
-    from ...data.market1501 import JUNK, parse_name
+    from ...data.market1501 import EXAMPLE, JUNK, parse_name
 
     parsed = [(picture, parse_name(picture.name)) for picture in pictures]
     unnamed = [str(picture) for picture, name in parsed if name is None]
     if unnamed:
         raise DataError(
-            f"{len(unnamed)} of {len(pictures)} pictures have no name like "
-            f"0002_c1s1_000451_03.jpg, such as {unnamed[0]}: say {otherwise}, the same "
-            "for all of them, or list each with its own in a table (--tracks FILE.csv)"
+            f"{len(unnamed)} of {len(pictures)} pictures have no name like {EXAMPLE}, such as "
+            f"{unnamed[0]}: say {otherwise}, the same for all of them, or list each "
+            "with its own in a table (--tracks FILE.csv)"
         )
     known = [(p, name) for p, name in parsed if name is not None and name[0] != JUNK]
     return [(picture, f"{person:04d}", camera) for picture, (person, camera) in known]
