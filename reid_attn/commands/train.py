@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from ._arguments import Subparsers, add_command
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ..data import Dataset
     from ..settings import Settings
+    from ..training.processes import Processes
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -47,17 +46,19 @@ def run(arguments: argparse.Namespace) -> None:
     """Train or resume, then evaluate the last checkpoint; or measure a step."""
     from rich.console import Console
 
+    from ..data import load_settings
     from ..reports.evaluation import evaluate_run
     from ..training import join_processes, profile, train
 
     console, chosen = Console(), _resumed if arguments.resume else _fresh
     with join_processes() as processes:
         settings, folder = processes.from_first(lambda: chosen(arguments))
-        fresh = not (arguments.resume or arguments.profile)
-        dataset = processes.from_first(lambda: _load_pictures(settings, console, fresh))
+        dataset = processes.from_first(lambda: load_settings(settings.data))
         if arguments.profile:
             profile(settings, dataset, console, processes)
             return
+        if not arguments.resume and settings.data.bad_pictures == "refuse":
+            _check_pictures(dataset, settings.data.source, processes)
         if arguments.overwrite:
             processes.on_first(lambda: _remove_run(folder))
         features = train(settings, dataset, folder, console, processes)
@@ -74,13 +75,20 @@ def run(arguments: argparse.Namespace) -> None:
     evaluate_run(folder, folder, console, features=features)
 
 
-def _load_pictures(settings: "Settings", console: "Console", fresh: bool) -> "Dataset":
-    """The data set; for a fresh run each picture is decoded, so that none ends it hours later."""
-    from ..data import SPLITS, load_settings
+def _check_pictures(dataset: "Dataset", source: str, processes: "Processes") -> None:
+    """Decode each picture, every process its share, so that none ends a training hours later."""
+    from rich.console import Console
+
+    from ..data.screening import refuse_bad, undecodable
     from ..reports.progress import counted
 
-    with counted(console, "checking pictures", None) as progress:
-        return load_settings(settings.data, SPLITS, progress, decode=fresh)
+    paths = sorted({picture.path for split in dataset.splits().values() for picture in split})
+    own = processes.share(paths)
+    with counted(Console(quiet=not processes.first), "checking pictures", len(own)) as progress:
+        parts = processes.to_first(processes.together(lambda: undecodable(own, progress)))
+    bad = [picture for part in parts for picture in part]
+    otherwise = "leave them all out with data.bad_pictures=skip"
+    processes.on_first(lambda: refuse_bad(bad, source, otherwise))
 
 
 def _is_measured(run: Path, epoch: int) -> bool:

@@ -11,7 +11,7 @@ from . import cuhk03, folder, market1501, msmt17, torchreid_sets
 from .dataset import SPLITS, Dataset, refuse
 from .mixing import everything, mix
 from .reading import Reading
-from .screening import Progress, refuse_bad, screen, silent
+from .screening import Progress, screen, silent
 
 READERS: Mapping[str, Callable[[Path, Reading], Dataset]] = {
     "market1501": market1501.read,
@@ -38,17 +38,13 @@ def load(source: str, camera_pattern: str = DataSettings().camera_pattern) -> Da
 
 
 def load_settings(
-    data: DataSettings,
-    needed: tuple[str, ...] = SPLITS,
-    progress: Progress = silent,
-    decode: bool = False,
+    data: DataSettings, needed: tuple[str, ...] = SPLITS, progress: Progress = silent
 ) -> Dataset:
     """What `data` names: `source`, with the training pictures of `also_train`, tested on `test`.
 
-    Only the `needed` splits are sure to be complete. With `decode`, and where `bad_pictures` is
-    `skip`, their pictures are all decoded once (`progress` counts them). Those that cannot be are
-    refused, all at once, or left out: then `bad` of the set lists them. The errors are those of
-    `load`.
+    Only the `needed` splits are sure to be complete. Where `bad_pictures` is `skip`, their pictures
+    are all decoded once (`progress` counts them), and `bad` of the set lists those left out. The
+    errors are those of `load`.
     """
     reading = Reading(data.camera_pattern, needed, data.bad_pictures == "skip")
     also = data.also_train
@@ -61,11 +57,9 @@ def load_settings(
     if also and "train" in needed:
         trained = replace(reading, needed=("train",))
         dataset = mix(dataset, [(source, read(source, trained)) for source in also])
-    if not (decode or reading.skip_bad):
+    if not reading.skip_bad:
         return dataset
     screened = screen(dataset, needed, progress)
-    if not reading.skip_bad:
-        refuse_bad(screened.bad, data.source, "leave them all out with data.bad_pictures=skip")
     refuse(data.source, screened.problems(needed))
     return screened
 
